@@ -1,0 +1,230 @@
+/* catalog: what tranche knows about GPUs, models, precisions and node types, with the source of
+ * every number; how a GPU can be divided; and what of its memory is left for the KV cache.
+ *
+ * The data are the files catalog/{gpus,models,precisions,nodes}.yaml, compiled in. Every number in
+ * them has a source, which `tranche catalog` prints. A GPU's constants have a standing: measured,
+ * operators (single operations measured), or estimate.
+ *
+ * An arrangement says how ONE GPU is divided:
+ *     whole                      one pod, the whole card
+ *     timeslice:4                four pods take turns on the card
+ *     mps:4                      four pods at once on the card
+ *     mig:1g.10gb*7              seven MIG instances, a pod on each
+ *     mig:3g.40gb+4g.40gb        two unlike instances
+ *     mig:3g.40gb*2/timeslice:2  two instances, two pods taking turns on each
+ * followed, where it matters, by the precision of the model: "mig:1g.10gb*7 int4". In memory it is
+ * a list of parts; a part is a piece of hardware of its own and has one or more pods on it.
+ */
+#ifndef TR_CATALOG_CATALOG_H
+#define TR_CATALOG_CATALOG_H
+
+#include "base/base.h"
+#include "num/num.h"
+#include "fmt/fmt.h"
+
+#define TR_MAX_STARTS   8
+#define TR_MAX_PROFILES 16
+#define TR_MAX_PARTS    8
+#define TR_MAX_PODS     16 /* pods on one GPU */
+
+enum tr_standing { TR_MEASURED, TR_OPERATORS, TR_ESTIMATE };
+
+/* One MIG profile of one GPU. Geometry in slots: an instance occupies `mem_slots` consecutive memory
+ * slots from one of `starts`, and `compute_slices` of the GPU's compute slices. */
+struct tr_mig_profile {
+    const char *name; /* "1g.10gb", "1g.10gb+me" */
+    int compute_slices;
+    int mem_slots;
+    int n_starts, starts[TR_MAX_STARTS];
+    int max_count;
+    int sms;
+    int64_t mem_bytes; /* usable, as the instance reports it */
+    bool media;        /* a +me profile: once per GPU, otherwise as its plain sibling */
+    bool plain;        /* neither +me nor double memory: what `auto` and the 12 layouts use */
+    const char *source;
+};
+
+struct tr_gpu {
+    const char *name; /* "A100-PCIe-80GB" */
+    const char *arch; /* "Ampere", "Ada", "Hopper", "Blackwell" */
+    double peak_flops;       /* dense bf16, 1/s */
+    double bandwidth;        /* bytes/s */
+    int sms;
+    int64_t mem_bytes;       /* total as CUDA reports it */
+    bool fp8_tensor;
+    /* Step-time constants, docs/model.md: efficiencies ec, eb, ead, eap; s0 in tokens; seconds. */
+    double ec, eb, ead, eap, s0;
+    double ec_alone; /* ec of one MIG instance while the others idle (no shared power cap) */
+    double tg_s, tl_s, ta_s;
+    double tq_s;     /* added to each layer GEMM with quantised weights */
+    double host_async_s, seq_async_s; /* host time per step and per sequence, asynchronous engine */
+    double quantum_s, switch_s;       /* time-slicing: quantum and context switch */
+    enum tr_standing standing;
+    double error;    /* stated relative error of a step time: 0.10, 0.25 */
+    /* vLLM's scheduler defaults when a process sees this card whole. */
+    int max_num_batched_tokens, max_num_seqs;
+    /* MIG: 0 profiles where the card has none. */
+    int mem_slots, compute_slices;
+    int n_profiles;
+    struct tr_mig_profile profiles[TR_MAX_PROFILES];
+    const char *sources; /* one line per number: "peak_flops: datasheet ...\n" */
+};
+
+/* A dense decoder-only transformer, by the fields of its Hugging Face config.json. */
+struct tr_model {
+    const char *name;   /* "llama-3.1-8b" */
+    const char *hf_id;  /* "meta-llama/Llama-3.1-8B-Instruct" */
+    int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, max_positions;
+    bool tied;          /* input and output embedding share their weights */
+    bool qkv_bias, qk_norm, four_norms;
+    int sliding_window; /* > 0: has sliding-window layers, counted here as full attention */
+    int64_t params;         /* all */
+    int64_t layer_params;   /* linear weights inside the layers: what quantisation shrinks */
+    int64_t head_params;    /* the output projection, vocab x hidden */
+    int64_t embed_params;   /* input embedding held in memory (0 when tied) */
+    int64_t other_params;   /* norms and biases */
+    int64_t kv_bytes_per_tok; /* bf16 KV */
+    const char *note;       /* "sliding window counted as full attention", or NULL */
+    const char *source;
+    bool estimate_params;
+};
+
+/* How weights are stored and computed with. Index into the catalog's list; 0 is bf16. */
+struct tr_precision {
+    const char *name;  /* "bf16", "fp8", "int8", "int4" */
+    double weight_bytes; /* per layer weight held and read: 2, 1, 1, 0.53 */
+    double cm;           /* rate of compute-bound layer GEMMs against bf16, without native support */
+    double cm_native;    /* the same where the GPU has the tensor cores for it (fp8 on Hopper, Ada) */
+    bool needs_tq;       /* adds the GPU's tq to each layer GEMM unless native */
+    int n_quality;
+    struct tr_quality {
+        const char *metric; /* "arena-hard" */
+        double loss;        /* relative: 0.07 is 7 % worse than bf16 */
+        const char *source;
+    } quality[8];
+    const char *source;
+};
+
+struct tr_node_type {
+    const char *name;  /* "azure/Standard_NC24ads_A100_v4" */
+    const struct tr_gpu *gpu;
+    int gpus;
+    double usd_per_h;  /* list price, on demand; NAN where none is known */
+    const char *region;
+    bool mig_at_creation_only; /* the provider fixes MIG when the pool is made */
+    const char *note, *source;
+};
+
+struct tr_catalog {
+    struct tr_arena arena;
+    struct tr_gpu *gpus;
+    size_t n_gpus;
+    struct tr_model *models;
+    size_t n_models;
+    struct tr_precision *precisions;
+    size_t n_precisions;
+    struct tr_node_type *nodes;
+    size_t n_nodes;
+    const char *prices_date; /* when the prices were read */
+};
+
+/* Loads the compiled-in data; with `dir` not NULL, files of the same names found there replace them
+ * one by one. */
+int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err);
+void tr_catalog_free(struct tr_catalog *cat);
+
+/* Look-ups ignore case. On failure `err` names what is allowed and the nearest; an ambiguous GPU
+ * name ("a100-80gb") is answered with its candidates. `at` (may be NULL) gives the position. */
+int tr_catalog_gpu(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                   const struct tr_gpu **out, struct tr_err *err);
+int tr_catalog_model(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                     const struct tr_model **out, struct tr_err *err);
+int tr_catalog_precision(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                         const struct tr_precision **out, struct tr_err *err);
+int tr_catalog_node(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                    const struct tr_node_type **out, struct tr_err *err);
+
+/* Reads a Hugging Face config.json of a dense model into `out`. Mixture of experts, MLA, state-space
+ * and encoder models are refused by name. */
+int tr_model_from_config(struct tr_arena *arena, const char *path, struct tr_model *out,
+                         struct tr_err *err);
+/* Fills params, layer_params, ... kv_bytes_per_tok from the dimensions. */
+void tr_model_derive(struct tr_model *model);
+
+/* ---- arrangements --------------------------------------------------------------------------- */
+
+enum tr_sharing { TR_SOLO, TR_TIMESLICE, TR_MPS };
+
+struct tr_part {
+    const struct tr_mig_profile *profile; /* NULL: the whole card */
+    enum tr_sharing sharing;
+    int n_pods; /* 1 with TR_SOLO */
+};
+
+struct tr_arrangement {
+    char text[96]; /* canonical, without the precision */
+    int n_parts;
+    struct tr_part parts[TR_MAX_PARTS];
+    int n_pods;    /* over all parts */
+    bool mig;
+};
+
+/* Parses the grammar above for this GPU: a profile the GPU lacks is answered with those it has, a
+ * layout that cannot be placed with the reason ("4g.40gb can start only at slot 0"). A trailing
+ * precision is returned in *precision (NULL: none given). */
+int tr_arrangement_parse(const char *text, const struct tr_gpu *gpu, const struct tr_catalog *cat,
+                         struct tr_arrangement *out, const struct tr_precision **precision,
+                         struct tr_err *err);
+/* Simplicity order for ties: whole 0 < timeslice 1 < mps 2 < uniform MIG 3 < mixed 4 < divided 5. */
+int tr_arrangement_rank(const struct tr_arrangement *a);
+
+/* Can these profiles stand on the GPU together? Finds a legal start for each by search over
+ * placements (starts[i] is filled, -1 if not); false if there is none. */
+bool tr_mig_place(const struct tr_gpu *gpu, const struct tr_mig_profile *const *profiles, int n,
+                  int *starts);
+/* Every multiset of plain profiles (with `all`: of all non-media profiles) that can be placed and
+ * cannot be extended, as counts per profile index, largest profile first. Returns how many there
+ * are; writes at most `max`. */
+int tr_mig_maximal(const struct tr_gpu *gpu, bool all, int (*counts)[TR_MAX_PROFILES], int max);
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* What one pod of a part can use, as fractions of the card. */
+struct tr_share_hw {
+    const struct tr_gpu *gpu;
+    double sm_fraction;  /* SMs of the part / SMs of the card */
+    double bw_fraction;  /* memory slots of the part / slots of the card */
+    int sms;
+    int64_t mem_bytes;   /* of the part */
+    int n_pods;          /* that share the part's memory */
+    enum tr_sharing sharing;
+    bool mig;
+};
+struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part *part);
+
+/* The memory of one pod (docs/model.md, "Memory"). */
+struct tr_memory {
+    double utilization;    /* gpu_memory_utilization assumed or given */
+    double utilization_max; /* the largest at which all the part's pods start */
+    int64_t budget_bytes;  /* utilization x memory of the part */
+    int64_t weights_bytes, activation_bytes, graphs_bytes;
+    int64_t context_bytes; /* CUDA context, outside the budget */
+    int64_t kv_bytes;      /* what is left; negative: does not fit */
+    int64_t kv_tok;        /* whole blocks of 16 */
+    int32_t num_gpu_blocks; /* usable: vLLM keeps one null block */
+};
+
+/* Overrides from the user's engine section; 0 (or 0.0) = not given. */
+struct tr_memory_opts {
+    double gpu_memory_utilization;
+    int64_t kv_tok;
+    int64_t num_gpu_blocks;
+    int max_num_batched_tokens, max_num_seqs; /* resolved, never 0 */
+};
+void tr_memory_size(const struct tr_share_hw *hw, const struct tr_model *model,
+                    const struct tr_precision *precision, const struct tr_memory_opts *opts,
+                    struct tr_memory *out);
+/* Bytes of the model's weights held by one pod. */
+int64_t tr_model_weight_bytes(const struct tr_model *model, const struct tr_precision *precision);
+
+#endif

@@ -1,0 +1,80 @@
+/* num: numbers that are the same on every machine.
+ *
+ * glibc picks a variant of log, exp and pow by CPU, so their last bits differ between machines; one
+ * bit in an arrival time can change which request is preempted. Everything here is built from
+ * + - * / and sqrt, which IEEE 754 fixes, and is compiled with -ffp-contract=off.
+ *
+ * Random numbers are a pure function of (seed, stream, index): no generator has a state that one
+ * consumer could advance for another. One stream per purpose and entity, so that changing a policy
+ * shifts nobody's draws and two arrangements see the same requests.
+ */
+#ifndef TR_NUM_NUM_H
+#define TR_NUM_NUM_H
+
+#include "base/base.h"
+
+/* ---- functions ---------------------------------------------------------------------------- */
+
+double tr_ln(double x);   /* x > 0; relative error below 4e-16 */
+double tr_exp(double x);  /* |x| <= 700 */
+double tr_cbrt(double x); /* x >= 0 */
+/* Quantile of the standard normal distribution, 0 < p < 1 (Wichura 1988, AS 241: 1e-15). */
+double tr_normal_quantile(double p);
+/* Distribution function of the standard normal, absolute error below 1e-12. */
+double tr_normal_cdf(double x);
+
+/* ---- random numbers ------------------------------------------------------------------------ */
+
+uint64_t tr_rng_u64(uint64_t seed, uint64_t stream, uint64_t index);
+double tr_rng_unit(uint64_t seed, uint64_t stream, uint64_t index); /* in the open (0, 1) */
+/* A stream's name from a purpose and up to two entity numbers. */
+uint64_t tr_rng_stream(const char *purpose, uint64_t a, uint64_t b);
+
+double tr_rng_exp(uint64_t seed, uint64_t stream, uint64_t index);    /* mean 1 */
+double tr_rng_normal(uint64_t seed, uint64_t stream, uint64_t index); /* mean 0, sd 1 */
+/* Gamma with the given shape > 0 and mean 1. */
+double tr_rng_gamma(uint64_t seed, uint64_t stream, uint64_t index, double shape);
+
+/* ---- distributions ------------------------------------------------------------------------- */
+
+/* A lognormal clamped to [lo, hi]: values outside are set to the bound, so the mean of what comes
+ * out differs from the lognormal's own. Integers are made by rounding half up. */
+struct tr_lognormal {
+    double mu, sigma; /* of ln x */
+    double lo, hi;
+};
+
+/* Solves for the lognormal whose CLAMPED values have this mean, with sigma^2 = ln(1 + cv^2) where cv
+ * is the coefficient of variation of the clamped values too (both are met together, by iteration).
+ * TR_EINPUT when lo > mean, mean > hi, or no lognormal has that mean and cv inside the bounds. */
+int tr_lognormal_solve(struct tr_lognormal *d, double mean, double cv, double lo, double hi,
+                       struct tr_err *err);
+double tr_lognormal_clamped_mean(const struct tr_lognormal *d);
+double tr_lognormal_clamped_sd(const struct tr_lognormal *d);
+double tr_lognormal_quantile(const struct tr_lognormal *d, double p); /* clamped */
+
+/* ---- histogram ----------------------------------------------------------------------------- */
+
+/* Log-linear histogram of int64 values >= 0: exact below 256, then 128 buckets per factor of two
+ * (width below 0.8 %, so a quantile is within 0.4 % of the exact one). Covers all of int64: nothing
+ * is clipped. Adding is O(1) and allocates only while new magnitudes appear; merging two histograms
+ * is exact. Starts as all zeroes. */
+struct tr_hist {
+    uint64_t *buckets;
+    size_t n_buckets;
+    uint64_t count;
+    int64_t min, max;
+    double sum;
+};
+void tr_hist_add(struct tr_hist *h, int64_t value, uint64_t times);
+void tr_hist_merge(struct tr_hist *into, const struct tr_hist *from);
+/* The smallest recorded value with at least q * count values at or below it (0 <= q <= 1), to
+ * bucket precision (the bucket's midpoint, never outside [min, max]); -1 when empty. */
+int64_t tr_hist_quantile(const struct tr_hist *h, double q);
+double tr_hist_mean(const struct tr_hist *h);
+void tr_hist_free(struct tr_hist *h);
+
+/* 64-bit FNV-1a, for scenario hashes. */
+uint64_t tr_hash(const void *data, size_t len, uint64_t start);
+
+#endif

@@ -1,0 +1,94 @@
+/* record: what became of requests.
+ *
+ * One record, two producers: the simulator and the load generator fill the same struct, so that
+ * every table can lay a measurement over a prediction. All latencies count from the PLANNED arrival
+ * (no coordinated omission): TTFT = first_token - arrival, TPOT = (last - first)/(output_tok - 1),
+ * E2E = last_token - arrival, queue = scheduled - arrival. A request that got no answer counts as
+ * outside every objective; it is never dropped from view.
+ *
+ * An outcome aggregates many records: counts and histograms only, so that merging outcomes of
+ * different GPUs gives the same bytes in any order.
+ */
+#ifndef TR_RECORD_RECORD_H
+#define TR_RECORD_RECORD_H
+
+#include "base/base.h"
+#include "num/num.h"
+
+enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
+
+struct tr_record {
+    int64_t id; /* position in the arrival stream */
+    int64_t arrival_ns;   /* planned */
+    int64_t sent_ns;
+    int64_t scheduled_ns; /* first given tokens by the engine; -1: never */
+    int64_t first_token_ns, last_token_ns; /* -1: none */
+    int32_t tenant;
+    int32_t pod;
+    int32_t prompt_tok, cached_tok, output_tok;
+    int32_t preemptions;
+    enum tr_status status;
+};
+
+/* ---- objectives ----------------------------------------------------------------------------- */
+
+enum tr_metric { TR_TTFT, TR_TPOT, TR_E2E, TR_N_METRICS };
+const char *tr_metric_name(enum tr_metric m); /* "TTFT" */
+
+struct tr_objective {
+    enum tr_metric metric;
+    double fraction; /* 0.95 for p95: at least this share of all requests offered is within */
+    int64_t limit_ns;
+};
+
+struct tr_slo {
+    int n;
+    struct tr_objective objective[8];
+    bool spikes_only; /* `window: spikes`: only requests that arrive inside spikes decide */
+};
+
+/* The value of a metric, or INT64_MAX when the request has none (not done). A one-token answer has a
+ * TPOT of 0. */
+int64_t tr_record_metric(const struct tr_record *r, enum tr_metric m);
+
+/* ---- outcome -------------------------------------------------------------------------------- */
+
+#define TR_WINDOW_NS (INT64_C(300) * TR_NS_PER_S) /* five minutes: the windows of the label */
+
+/* Why a request missed its TTFT objective, decided from its own record and the unloaded step time
+ * of its prompt. */
+enum tr_label { TR_STABLE, TR_BACKLOGGED, TR_OVERLOADED };
+const char *tr_label_name(enum tr_label l);
+
+struct tr_window {
+    int64_t arrived, admitted; /* admitted: first given tokens in this window */
+};
+
+struct tr_outcome {
+    int64_t offered, done, rejected, timed_out, aborted;
+    int64_t spike_offered;
+    int64_t inside[8], spike_inside[8]; /* per objective */
+    int64_t inside_all, spike_inside_all; /* every objective met: goodput */
+    int64_t prompt_tok, output_tok, preemptions;
+    struct tr_hist metric[TR_N_METRICS]; /* of done requests, ns */
+    struct tr_hist queue;                /* of requests that were scheduled, ns */
+    int64_t first_arrival_ns, last_arrival_ns, end_ns;
+    struct tr_window *windows; /* by arrival / admission time */
+    size_t n_windows;
+    bool stopped_early; /* the answer was certain: counts are a lower bound */
+};
+
+void tr_outcome_init(struct tr_outcome *o);
+void tr_outcome_free(struct tr_outcome *o);
+void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct tr_record *r,
+                    bool in_spike);
+void tr_outcome_merge(struct tr_outcome *into, const struct tr_outcome *from);
+/* Share of offered requests within objective i (of all, or of those inside spikes). NAN: none. */
+double tr_outcome_inside(const struct tr_outcome *o, int i, bool spikes);
+/* Does the outcome meet every objective, on the requests that decide? */
+bool tr_outcome_meets(const struct tr_outcome *o, const struct tr_slo *slo);
+/* Overloaded: requests arrived faster than they were admitted over the whole run; backlogged: over
+ * some five minutes of it; docs/record.md has the exact rule. */
+enum tr_label tr_outcome_label(const struct tr_outcome *o);
+
+#endif

@@ -1,0 +1,109 @@
+/* scenario: what a user asked for, read from YAML, checked, and resolved against the catalog.
+ *
+ * One table (schema.c) describes every key: its path, type, unit, range, default, and the words that
+ * explain it. Validation, `tranche schema` (JSON Schema) and docs/scenario.md are made from it, so
+ * they cannot disagree. Errors are one line: file:line:col, what is wrong, what is allowed, the
+ * nearest valid name. Keys of later versions (autoscaler, several workloads) are refused as not
+ * supported yet.
+ */
+#ifndef TR_SCENARIO_SCENARIO_H
+#define TR_SCENARIO_SCENARIO_H
+
+#include "catalog/catalog.h"
+#include "traffic/traffic.h"
+#include "record/record.h"
+
+enum tr_router {
+    TR_ROUTE_RANDOM,
+    TR_ROUTE_ROUND_ROBIN,
+    TR_ROUTE_LEAST_REQUESTS,
+    TR_ROUTE_SESSION,
+    TR_ROUTE_TENANT
+};
+enum tr_isolation { TR_ISOLATION_NONE, TR_ISOLATION_MEMORY, TR_ISOLATION_FAULT,
+                    TR_ISOLATION_PERFORMANCE };
+
+/* vLLM's names and meanings. 0: the default of a real pod on that GPU and share. */
+struct tr_engine_opts {
+    int max_model_len;
+    int max_num_seqs, max_num_batched_tokens;
+    int long_prefill_token_threshold;
+    double gpu_memory_utilization;
+    int64_t kv_tok, num_gpu_blocks; /* from a real start-up log */
+    bool no_async_scheduling;
+    bool cuda_graph_padding;
+    int64_t queue_limit; /* vLLM 0.29 --max-num-queued-reqs; 0: none */
+};
+
+struct tr_quality_limit {
+    const char *metric;
+    double at_most; /* relative loss, 0.08 */
+};
+
+struct tr_workload {
+    const char *name;
+    const struct tr_model *model;
+    size_t n_precisions;
+    const struct tr_precision *precisions[8]; /* allowed, preferred first */
+    bool has_quality_limit;
+    struct tr_quality_limit quality;
+    struct tr_engine_opts engine;
+    int n_tenants;
+    const double *shares;  /* n_tenants, sum 1 */
+    bool own_pods;         /* tenants.pods: own */
+    enum tr_router router;
+    int64_t client_timeout_ns; /* 0: none */
+    struct tr_traffic_spec traffic;
+    struct tr_slo slo;
+};
+
+/* A published figure to hold against arithmetic (`claims:` in the file). Unset numbers are 0. */
+struct tr_claim {
+    const char *says, *source;
+    const struct tr_gpu *gpu;
+    const struct tr_model *model;
+    const struct tr_precision *precision;
+    struct tr_arrangement arrangement;
+    double request_rate; /* of the whole GPU, 1/s */
+    int32_t prompt_tok, output_tok;
+    int64_t ttft_p50_ns, ttft_p95_ns;
+    bool fits; /* claims only that the arrangement runs */
+    const struct tr_node *at;
+};
+
+struct tr_scenario {
+    struct tr_arena arena;
+    struct tr_catalog *catalog;
+    const char *path, *name;
+    uint64_t hash; /* of the file's bytes */
+    size_t n_nodes;
+    const struct tr_node_type *nodes[16];
+    int nodes_min, nodes_max;
+    size_t n_workloads; /* 1, or 0 in a file of claims */
+    struct tr_workload workload;
+    enum tr_isolation isolation;
+    bool compare_auto;
+    size_t n_compare;
+    const char *compare[64]; /* texts; parsed per GPU by plan */
+    const struct tr_node *compare_at[64];
+    size_t n_claims;
+    struct tr_claim *claims;
+};
+
+/* Loads and validates. Relative paths inside the file (trace, config.json) are taken from the file's
+ * folder. `catalog_dir` as in tr_catalog_load. */
+int tr_scenario_load(const char *path, const char *catalog_dir, struct tr_scenario **out,
+                     struct tr_err *err);
+/* The same from memory (fuzzing, tests); `path` is used in messages and for relative paths. */
+int tr_scenario_parse(const char *path, const char *text, size_t len, const char *catalog_dir,
+                      struct tr_scenario **out, struct tr_err *err);
+void tr_scenario_free(struct tr_scenario *s);
+
+/* The JSON Schema, and the reference page docs/scenario.md, from the same table. */
+void tr_scenario_json_schema(struct tr_str *out);
+void tr_scenario_reference(struct tr_str *out);
+
+const char *tr_router_name(enum tr_router r);
+const char *tr_isolation_name(enum tr_isolation i);
+
+#endif

@@ -1,0 +1,131 @@
+/* traffic: streams of requests, from a trace file or from a description.
+ *
+ * An arrival says when a request is sent and how long its prompt and its answer are; it never says
+ * what became of it. A source is an iterator: next() until it returns 0, rewind() and it yields the
+ * same arrivals again. Whatever its length, a source takes a bounded amount of memory (a trace file
+ * is kept as 16 bytes a request). Sources are values: two of the same description yield the same
+ * arrivals, so every arrangement is tried on the very same requests.
+ *
+ * Times start at 0 with the period (synthetic traffic) or with the first request (a trace).
+ */
+#ifndef TR_TRAFFIC_TRAFFIC_H
+#define TR_TRAFFIC_TRAFFIC_H
+
+#include "base/base.h"
+#include "num/num.h"
+#include "fmt/fmt.h"
+
+struct tr_arrival {
+    int64_t time_ns;
+    int32_t prompt_tok; /* >= 1 */
+    int32_t output_tok; /* >= 1 */
+    int32_t tenant;     /* 0.. */
+    int32_t priority;
+    int64_t session;    /* -1: none; equal numbers go to the same pod under session-affine routing */
+};
+
+/* ---- description of synthetic traffic ------------------------------------------------------- */
+
+struct tr_knot { /* request rate over time, linear between knots; equal times make a step */
+    int64_t time_ns;
+    double rate; /* 1/s */
+};
+
+struct tr_spike { /* docs/traffic.md: rises linearly, holds, decays exponentially, cut at 5 tau */
+    int64_t start_ns;
+    double peak_rate;
+    int64_t ramp_ns, hold_ns, decay_tau_ns;
+};
+
+enum tr_length_kind { TR_LENGTH_FIXED, TR_LENGTH_LOGNORMAL };
+
+struct tr_length {
+    enum tr_length_kind kind;
+    int32_t fixed_tok;
+    double mean, cv;   /* of the clamped values */
+    int32_t min_tok, max_tok;
+};
+
+enum tr_process { TR_POISSON, TR_CONSTANT, TR_GAMMA };
+
+struct tr_traffic_spec {
+    /* A trace, or (trace == NULL) a description. */
+    const char *trace;
+    const char *format; /* "azure", "vidur", "csv", or NULL: by the header */
+    /* Column names for format csv; NULL: the defaults arrived_at, num_prefill_tokens, ... */
+    const char *col_time, *col_prompt, *col_output, *col_tenant, *col_session;
+    double time_unit_s; /* seconds per unit of the time column; 0: the format's own */
+    int64_t max_requests; /* 0: all */
+
+    enum tr_process process;
+    double burstiness;  /* gamma shape: 1 Poisson, below 1 burstier; vllm bench serve's word */
+    size_t n_knots, n_spikes;
+    const struct tr_knot *knots;
+    const struct tr_spike *spikes;
+    int64_t duration_ns;
+    double modulation_variance; /* of the multiplier; ln multiplier has variance ln(1 + this) */
+    int64_t modulation_time_ns; /* correlation time of its logarithm; constant over 1 s */
+    struct tr_length prompt, output;
+
+    /* Applies to both. */
+    double rate_scale;  /* 1; a trace's times are divided by it */
+    bool capacity_relative; /* rate_scale is C / relative_to, set by plan once C is known */
+    double relative_to;     /* 45 for the AKS chatbot case */
+    int n_tenants;          /* tenants drawn per request by `shares` unless the trace has them */
+    const double *shares;   /* n_tenants, sum 1 */
+};
+
+/* The AKS chatbot case: knots, spikes, modulation and lengths filled in (static storage). */
+void tr_traffic_aks_chatbot(struct tr_traffic_spec *spec);
+/* Sensible zeroes: rate_scale 1, burstiness 1, one tenant. */
+void tr_traffic_spec_init(struct tr_traffic_spec *spec);
+
+/* ---- sources -------------------------------------------------------------------------------- */
+
+struct tr_source;
+
+/* What a trace reader saw; rows read = kept + dropped, by reason. */
+struct tr_trace_info {
+    const char *format;
+    int64_t rows_read, rows_kept;
+    int64_t dropped_no_prompt, dropped_no_output, unsorted; /* unsorted rows are kept, and sorted */
+    int64_t equal_stamps;
+};
+
+/* Opens a source. Reads a trace file whole (bad rows: TR_EINPUT with file:line). `seed` drives
+ * everything drawn. For synthetic traffic `info` is zeroed. */
+int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_source **out,
+                   struct tr_trace_info *info, struct tr_err *err);
+/* 1 and the next arrival, times never decreasing; 0 at the end. */
+int tr_source_next(struct tr_source *src, struct tr_arrival *out);
+void tr_source_rewind(struct tr_source *src);
+/* A second, independent iterator over the same arrivals (for another thread); shares a trace's rows
+ * with the first, which must outlive it. */
+struct tr_source *tr_source_clone(const struct tr_source *src);
+/* The end of the period: duration of a description, the last arrival of a trace. */
+int64_t tr_source_span_ns(const struct tr_source *src);
+void tr_source_close(struct tr_source *src);
+
+/* Constant Poisson at `rate`, for `n` arrivals, whose lengths and tenants are drawn from the
+ * scenario's own traffic: the same length distribution, or the trace's own pairs drawn at random
+ * with replacement. This is what capacity is measured with. */
+struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
+                                         uint64_t seed);
+
+/* ---- statistics ----------------------------------------------------------------------------- */
+
+struct tr_traffic_stats {
+    int64_t requests, span_ns;
+    int64_t prompt_tok, output_tok; /* sums */
+    double rate;                    /* requests / span */
+    double peak_over_mean[4];       /* windows of 1 s, 10 s, 1 min, 1 h; NAN: span shorter than 2 */
+    double idc[3];                  /* index of dispersion, windows of 1 s, 10 s, 60 s */
+    double iat_cv;                  /* coefficient of variation of the gaps */
+    double median_minute_rate;      /* median over minutes of requests/s: base of the spike rule */
+    int32_t prompt_q[4], output_q[4]; /* p50, p90, p95, p99 */
+    int n_tenants;
+};
+/* Consumes the source from its start and rewinds it. */
+void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out);
+
+#endif
