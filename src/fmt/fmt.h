@@ -64,12 +64,14 @@ void tr_csv_close(struct tr_csv *csv);
 
 /* ---- JSON out ------------------------------------------------------------------------------- */
 
-/* A streaming writer, indented by two spaces. Keys are NULL inside lists. Numbers are printed so
- * that they read back the same; NaN and infinity become null. */
+/* A streaming writer, indented by two spaces; starts as zeroes and `out`. Keys are NULL inside
+ * lists. Numbers are printed so that they read back the same; NaN and infinity become null. A
+ * newline ends the outermost value. Wrong nesting is a bug and aborts. */
 struct tr_json {
     struct tr_str *out;
     int depth;
-    bool first[64];
+    bool first[64]; /* nothing was written yet at this depth */
+    char close[64]; /* the bracket that ends it */
 };
 void tr_json_begin(struct tr_json *j, const char *key, char open); /* '{' or '[' */
 void tr_json_end(struct tr_json *j);
