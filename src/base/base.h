@@ -14,13 +14,13 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define TR_NS_PER_S  INT64_C(1000000000)
-#define TR_NS_PER_MS INT64_C(1000000)
-#define TR_PS_PER_NS INT64_C(1000)
-#define TR_GIB       (1024.0 * 1024.0 * 1024.0)
+#define TR_NS_PER_S   INT64_C(1000000000)
+#define TR_NS_PER_MS  INT64_C(1000000)
+#define TR_PS_PER_NS  INT64_C(1000)
+#define TR_GIB        (1024.0 * 1024.0 * 1024.0)
 #define TR_TIME_NEVER INT64_MAX
 
-#define TR_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define TR_LEN(a)    (sizeof(a) / sizeof((a)[0]))
 #define TR_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define TR_MAX(a, b) ((a) > (b) ? (a) : (b))
 
@@ -48,15 +48,17 @@ char *tr_arena_strndup(struct tr_arena *arena, const char *text, size_t len);
 char *tr_arena_printf(struct tr_arena *arena, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void tr_arena_free(struct tr_arena *arena);
-#define TR_ARENA_NEW(arena, type, n) ((type *)tr_arena_alloc((arena), sizeof(type) * (size_t)(n)))
+void *tr_arena_alloc_n(struct tr_arena *arena, size_t n, size_t size);
+#define TR_ARENA_NEW(arena, type, n) ((type *)tr_arena_alloc_n((arena), (size_t)(n), sizeof(type)))
 
 /* malloc family that aborts when there is no memory. */
 void *tr_malloc(size_t bytes);
 void *tr_calloc(size_t n, size_t bytes);
 void *tr_realloc(void *ptr, size_t bytes);
 
-/* Grows the array *ptr of `size`-byte elements so that it holds at least `need`; *cap is updated. */
-void tr_grow(void **ptr, size_t *cap, size_t need, size_t size);
+/* Grows an array of `size`-byte elements so that it holds at least `need`: `ptr` is the address of
+ * the pointer to it, *cap is updated, what is new is zeroed. */
+void tr_grow(void *ptr, size_t *cap, size_t need, size_t size);
 
 /* ---- text -------------------------------------------------------------------------------- */
 
@@ -69,11 +71,13 @@ struct tr_str {
 };
 void tr_str_add(struct tr_str *s, const char *text, size_t len);
 void tr_str_printf(struct tr_str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void tr_str_vprintf(struct tr_str *s, const char *fmt, va_list ap);
+void tr_str_vprintf(struct tr_str *s, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 void tr_str_free(struct tr_str *s);
 
 /* The candidate nearest to `word` (edit distance, case ignored), or NULL when none is near enough
- * to be a plausible slip (more than a third of the longer word's letters wrong). Ties: the first. */
+ * to be a plausible slip (more than a third of the longer word's letters wrong). Ties: the first.
+ */
 const char *tr_nearest(const char *word, const char *const *candidates, size_t n);
 
 /* ---- units ------------------------------------------------------------------------------- */
@@ -93,7 +97,8 @@ int tr_units_fraction(const char *text, double max, double *value, struct tr_err
 int tr_units_number(const char *text, double *value, struct tr_err *err);
 int tr_units_integer(const char *text, int64_t *value, struct tr_err *err);
 
-/* "0.41 s", "12.3 ms", "3.1 us": three significant digits, fit for a table cell. */
+/* "0.41 s", "12.3 ms", "3.1 us", "24 h": three significant digits without closing zeroes, fit for a
+ * table cell. */
 const char *tr_units_show_ns(char buf[24], int64_t ns);
 /* "914,261": groups of three. */
 const char *tr_units_show_count(char buf[32], int64_t n);
@@ -106,10 +111,11 @@ int tr_file_read(const char *path, size_t max_bytes, char **data, size_t *len, s
 
 /* ---- worker pool ------------------------------------------------------------------------- */
 
-/* Calls fn(arg, i) for i in 0..n-1 on `threads` threads (0: one per CPU) and returns when all are
- * done. Which thread runs which i is not determined: fn must write its result to slot i only, and
- * the caller reads the slots in order, which keeps results the same for any thread count. Stopping
- * early and progress are fn's business (it sees both through `arg`). */
+/* Calls fn(arg, i) for i in 0..n-1 on `threads` threads (0: one per CPU), of which the calling one
+ * is one, and returns when all are done. Which thread runs which i is not determined: fn must write
+ * its result to slot i only, and the caller reads the slots in order, which keeps results the same
+ * for any thread count. Stopping early and progress are fn's business (it sees both through `arg`).
+ */
 void tr_pool_run(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg);
 int tr_pool_cpus(void);
 
