@@ -45,8 +45,9 @@ struct tr_mig_profile {
 };
 
 struct tr_gpu {
-    const char *name; /* "A100-PCIe-80GB" */
-    const char *arch; /* "Ampere", "Ada", "Hopper", "Blackwell" */
+    const char *name;    /* "A100-PCIe-80GB" */
+    const char *aliases; /* other names, separated by spaces, or NULL */
+    const char *arch;    /* "Ampere", "Ada", "Hopper", "Blackwell" */
     double peak_flops;       /* dense bf16, 1/s */
     double bandwidth;        /* bytes/s */
     int sms;
@@ -75,8 +76,8 @@ struct tr_model {
     const char *name;   /* "llama-3.1-8b" */
     const char *hf_id;  /* "meta-llama/Llama-3.1-8B-Instruct" */
     int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, max_positions;
-    bool tied;          /* input and output embedding share their weights */
-    bool qkv_bias, qk_norm, four_norms;
+    bool tied; /* input and output embedding share their weights */
+    bool qkv_bias, o_bias, mlp_bias, qk_norm, four_norms;
     int sliding_window; /* > 0: has sliding-window layers, counted here as full attention */
     int64_t params;         /* all */
     int64_t layer_params;   /* linear weights inside the layers: what quantisation shrinks */
@@ -96,13 +97,14 @@ struct tr_precision {
     double cm;           /* rate of compute-bound layer GEMMs against bf16, without native support */
     double cm_native;    /* the same where the GPU has the tensor cores for it (fp8 on Hopper, Ada) */
     bool needs_tq;       /* adds the GPU's tq to each layer GEMM unless native */
+    bool fp8_native;     /* runs natively on a GPU with fp8 tensor cores: only fp8 does */
     int n_quality;
     struct tr_quality {
         const char *metric; /* "arena-hard" */
         double loss;        /* relative: 0.07 is 7 % worse than bf16 */
         const char *source;
     } quality[8];
-    const char *source;
+    const char *source; /* one line per number */
 };
 
 struct tr_node_type {
@@ -150,6 +152,14 @@ int tr_model_from_config(struct tr_arena *arena, const char *path, struct tr_mod
                          struct tr_err *err);
 /* Fills params, layer_params, ... kv_bytes_per_tok from the dimensions. */
 void tr_model_derive(struct tr_model *model);
+
+/* What a precision means on one GPU: the rate of compute-bound layer GEMMs against bf16, and the time
+ * added to each of them. */
+double tr_precision_cm(const struct tr_precision *precision, const struct tr_gpu *gpu);
+double tr_precision_tq_s(const struct tr_precision *precision, const struct tr_gpu *gpu);
+/* The recorded quality loss by this metric (case ignored), or NULL when it is not known. */
+const struct tr_quality *tr_precision_quality(const struct tr_precision *precision,
+                                              const char *metric);
 
 /* ---- arrangements --------------------------------------------------------------------------- */
 
@@ -210,8 +220,8 @@ struct tr_memory {
     int64_t weights_bytes, activation_bytes, graphs_bytes;
     int64_t context_bytes; /* CUDA context, outside the budget */
     int64_t kv_bytes;      /* what is left; negative: does not fit */
-    int64_t kv_tok;        /* whole blocks of 16 */
-    int32_t num_gpu_blocks; /* usable: vLLM keeps one null block */
+    int64_t kv_tok;        /* as vLLM logs it: whole blocks of 16, the null block included */
+    int32_t num_gpu_blocks; /* usable: kv_tok / 16, less vLLM's null block */
 };
 
 /* Overrides from the user's engine section; 0 (or 0.0) = not given. */
