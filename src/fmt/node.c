@@ -19,10 +19,6 @@ int tr_node_err(struct tr_err *err, const struct tr_node *node, const char *fmt,
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    /* A message quotes what the user wrote; it stays one line whatever that was. */
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
     if (!node)
         return tr_err_set(err, TR_EINPUT, "%s", text);
     if (node->line <= 0)

@@ -1,0 +1,51 @@
+# Thin front ends; each script in tools/ says in its head what it does. The build itself is Meson's.
+# Every goal first installs the Debian packages it needs, if any are missing.
+
+DEMO = examples/aks-chatbot.yaml examples/azure-chat.yaml
+
+help:
+	@echo 'make demo    build, and answer the example scenarios: which arrangement, why, at what cost'
+	@echo 'make test    everything a change must pass, under five minutes'
+	@echo 'make bench   simulated requests per second, peak memory, time of the demo'
+	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS (30) each'
+	@echo 'make proof   the full plans and what takes longer; writes a dated summary into docs/proof/'
+	@echo 'make format  clang-format over every source file'
+	@echo 'make clean   remove build/'
+
+build/release/src/cli/tranche: FORCE
+	@tools/install-packages build
+	@tools/configure build/release gcc -Dbuildtype=release -Dwerror=false -Dtests=false
+	@ninja -C build/release --quiet
+
+# Exit status 1 is an answer too: nothing meets the objective.
+demo: build/release/src/cli/tranche
+	@for scenario in $(DEMO); do \
+	    echo "\$$ tranche plan $$scenario"; \
+	    build/release/src/cli/tranche plan $$scenario || [ $$? -eq 1 ] || exit 1; \
+	    echo; \
+	done
+
+test:
+	@tools/install-packages build test
+	@tools/run-tests
+
+bench: build/release/src/cli/tranche
+	@tools/run-bench
+
+fuzz:
+	@tools/install-packages build fuzz
+	@tools/run-fuzz
+
+proof: build/release/src/cli/tranche
+	@tools/install-packages build test
+	@tools/run-proof
+
+format:
+	@tools/install-packages format
+	@find src include tests fuzz bench -name '*.[ch]' -exec clang-format -i {} +
+
+clean:
+	rm -rf build
+
+FORCE:
+.PHONY: help demo test bench fuzz proof format clean FORCE
