@@ -120,16 +120,13 @@ char *tr_arena_strdup(struct tr_arena *arena, const char *text)
 
 char *tr_arena_printf(struct tr_arena *arena, const char *fmt, ...)
 {
+    struct tr_str s = {0};
     va_list ap;
     va_start(ap, fmt);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    tr_str_vprintf(&s, fmt, ap);
     va_end(ap);
-    tr_assert(len >= 0);
-
-    char *text = tr_arena_alloc(arena, (size_t)len + 1);
-    va_start(ap, fmt);
-    vsnprintf(text, (size_t)len + 1, fmt, ap);
-    va_end(ap);
+    char *text = tr_arena_strndup(arena, s.text ? s.text : "", s.len);
+    tr_str_free(&s);
     return text;
 }
 

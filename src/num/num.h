@@ -16,8 +16,8 @@
 /* ---- functions ---------------------------------------------------------------------------- */
 
 double tr_ln(double x);   /* x > 0; relative error below 4e-16 */
-double tr_exp(double x);  /* |x| <= 700 */
-double tr_cbrt(double x); /* x >= 0 */
+double tr_exp(double x);  /* the same; 0 below -700, infinity above 700 */
+double tr_cbrt(double x); /* x >= 0; relative error below 1e-15 */
 /* Quantile of the standard normal distribution, 0 < p < 1 (Wichura 1988, AS 241: 1e-15). */
 double tr_normal_quantile(double p);
 /* Distribution function of the standard normal, absolute error below 1e-12. */
@@ -44,11 +44,13 @@ struct tr_lognormal {
     double lo, hi;
 };
 
-/* Solves for the lognormal whose CLAMPED values have this mean, with sigma^2 = ln(1 + cv^2) where cv
- * is the coefficient of variation of the clamped values too (both are met together, by iteration).
- * TR_EINPUT when lo > mean, mean > hi, or no lognormal has that mean and cv inside the bounds. */
+/* Solves for the lognormal whose CLAMPED values have this mean. `cv` is its own coefficient of
+ * variation, before clamping: sigma^2 = ln(1 + cv^2), and only mu is solved for. (Mean 500, cv 0.8,
+ * 1 to 2048: the lognormal's own mean is 505.98, and the clamped values vary by 0.739.)
+ * TR_EINPUT when the mean is outside the bounds, or on one and cv is not 0. */
 int tr_lognormal_solve(struct tr_lognormal *d, double mean, double cv, double lo, double hi,
                        struct tr_err *err);
+double tr_lognormal_own_mean(const struct tr_lognormal *d); /* before clamping */
 double tr_lognormal_clamped_mean(const struct tr_lognormal *d);
 double tr_lognormal_clamped_sd(const struct tr_lognormal *d);
 double tr_lognormal_quantile(const struct tr_lognormal *d, double p); /* clamped */
@@ -59,22 +61,24 @@ double tr_lognormal_quantile(const struct tr_lognormal *d, double p); /* clamped
  * (width below 0.8 %, so a quantile is within 0.4 % of the exact one). Covers all of int64: nothing
  * is clipped. Adding is O(1) and allocates only while new magnitudes appear; merging two histograms
  * is exact. Starts as all zeroes. */
+__extension__ typedef unsigned __int128 tr_u128;
 struct tr_hist {
     uint64_t *buckets;
     size_t n_buckets;
     uint64_t count;
     int64_t min, max;
-    double sum;
+    tr_u128 sum; /* of all values: whole, so that the order of merging does not show */
 };
 void tr_hist_add(struct tr_hist *h, int64_t value, uint64_t times);
 void tr_hist_merge(struct tr_hist *into, const struct tr_hist *from);
 /* The smallest recorded value with at least q * count values at or below it (0 <= q <= 1), to
- * bucket precision (the bucket's midpoint, never outside [min, max]); -1 when empty. */
+ * bucket precision (the bucket's midpoint, never outside [min, max]; the least and the greatest
+ * value are exact); -1 when empty. */
 int64_t tr_hist_quantile(const struct tr_hist *h, double q);
-double tr_hist_mean(const struct tr_hist *h);
+double tr_hist_mean(const struct tr_hist *h); /* exact but for one rounding; 0 when empty */
 void tr_hist_free(struct tr_hist *h);
 
-/* 64-bit FNV-1a, for scenario hashes. */
+/* 64-bit FNV-1a, for scenario hashes. `start` is 0, or the hash of what comes before. */
 uint64_t tr_hash(const void *data, size_t len, uint64_t start);
 
 #endif
