@@ -12,13 +12,12 @@ help:
 	@echo 'make format  clang-format over every source file'
 	@echo 'make clean   remove build/'
 
-build/release/src/cli/tranche: FORCE
+release:
 	@tools/install-packages build
-	@tools/configure build/release gcc -Dbuildtype=release -Dwerror=false -Dtests=false
-	@ninja -C build/release --quiet
+	@tools/build build/release gcc -Dbuildtype=release -Dwerror=false -Dtests=false
 
 # Exit status 1 is an answer too: nothing meets the objective.
-demo: build/release/src/cli/tranche
+demo: release
 	@for scenario in $(DEMO); do \
 	    echo "\$$ tranche plan $$scenario"; \
 	    build/release/src/cli/tranche plan $$scenario || [ $$? -eq 1 ] || exit 1; \
@@ -29,14 +28,15 @@ test:
 	@tools/install-packages build test
 	@tools/run-tests
 
-bench: build/release/src/cli/tranche
+bench:
+	@tools/install-packages build
 	@tools/run-bench
 
 fuzz:
 	@tools/install-packages build fuzz
 	@tools/run-fuzz
 
-proof: build/release/src/cli/tranche
+proof: release
 	@tools/install-packages build test
 	@tools/run-proof
 
@@ -47,5 +47,4 @@ format:
 clean:
 	rm -rf build
 
-FORCE:
-.PHONY: help demo test bench fuzz proof format clean FORCE
+.PHONY: help release demo test bench fuzz proof format clean
