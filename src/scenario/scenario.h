@@ -1,6 +1,6 @@
 /* scenario: what a user asked for, read from YAML, checked, and resolved against the catalog.
  *
- * One table (schema.c) describes every key: its path, type, unit, range, default, and the words that
+ * One table (keys.c) describes every key: its path, type, unit, range, default, and the words that
  * explain it. Validation, `tranche schema` (JSON Schema) and docs/scenario.md are made from it, so
  * they cannot disagree. Errors are one line: file:line:col, what is wrong, what is allowed, the
  * nearest valid name. Keys of later versions (autoscaler, several workloads) are refused as not
@@ -8,6 +8,8 @@
  */
 #ifndef TR_SCENARIO_SCENARIO_H
 #define TR_SCENARIO_SCENARIO_H
+
+#include <tranche/scenario.h>
 
 #include "catalog/catalog.h"
 #include "traffic/traffic.h"
@@ -20,8 +22,12 @@ enum tr_router {
     TR_ROUTE_SESSION,
     TR_ROUTE_TENANT
 };
-enum tr_isolation { TR_ISOLATION_NONE, TR_ISOLATION_MEMORY, TR_ISOLATION_FAULT,
-                    TR_ISOLATION_PERFORMANCE };
+enum tr_isolation {
+    TR_ISOLATION_NONE,
+    TR_ISOLATION_MEMORY,
+    TR_ISOLATION_FAULT,
+    TR_ISOLATION_PERFORMANCE
+};
 
 /* vLLM's names and meanings. 0: the default of a real pod on that GPU and share. */
 struct tr_engine_opts {
@@ -49,8 +55,8 @@ struct tr_workload {
     struct tr_quality_limit quality;
     struct tr_engine_opts engine;
     int n_tenants;
-    const double *shares;  /* n_tenants, sum 1 */
-    bool own_pods;         /* tenants.pods: own */
+    const double *shares; /* n_tenants, sum 1 */
+    bool own_pods;        /* tenants.pods: own */
     enum tr_router router;
     int64_t client_timeout_ns; /* 0: none */
     struct tr_traffic_spec traffic;
@@ -90,14 +96,10 @@ struct tr_scenario {
     struct tr_claim *claims;
 };
 
-/* Loads and validates. Relative paths inside the file (trace, config.json) are taken from the file's
- * folder. `catalog_dir` as in tr_catalog_load. */
-int tr_scenario_load(const char *path, const char *catalog_dir, struct tr_scenario **out,
-                     struct tr_err *err);
-/* The same from memory (fuzzing, tests); `path` is used in messages and for relative paths. */
+/* tr_scenario_load from memory (fuzzing, tests); `path` is used in messages and for relative paths.
+ */
 int tr_scenario_parse(const char *path, const char *text, size_t len, const char *catalog_dir,
                       struct tr_scenario **out, struct tr_err *err);
-void tr_scenario_free(struct tr_scenario *s);
 
 /* The JSON Schema, and the reference page docs/scenario.md, from the same table. */
 void tr_scenario_json_schema(struct tr_str *out);
