@@ -17,17 +17,45 @@
 
 enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
 
+/* What kept a request's first token waiting most, decided from its own counters (docs/record.md):
+ *   prefill    its prompt alone takes longer than the objective on this share
+ *   neighbour  another pod held the GPU
+ *   kv         it waited for KV cache blocks
+ *   queue      it waited for a place in the batch (max_num_seqs, token budget, steps in progress)
+ *   batch      it was in the batch, behind the other tokens of its own pod's steps
+ *   decode     its first token was in time, its later ones came too slowly
+ *   too-long   refused: prompt and answer exceed max_model_len
+ *   refused    refused: the queue limit */
+#define TR_CAUSES(X)                                                                               \
+    X(TR_CAUSE_NONE, "none")                                                                       \
+    X(TR_CAUSE_PREFILL, "prefill")                                                                 \
+    X(TR_CAUSE_NEIGHBOUR, "neighbour")                                                             \
+    X(TR_CAUSE_KV, "kv")                                                                           \
+    X(TR_CAUSE_QUEUE, "queue")                                                                     \
+    X(TR_CAUSE_BATCH, "batch")                                                                     \
+    X(TR_CAUSE_DECODE, "decode")                                                                   \
+    X(TR_CAUSE_TOO_LONG, "too-long")                                                               \
+    X(TR_CAUSE_REFUSED, "refused")
+enum tr_cause {
+#define X(name, text) name,
+    TR_CAUSES(X)
+#undef X
+        TR_N_CAUSES
+};
+const char *tr_cause_name(enum tr_cause c);
+
 struct tr_record {
-    int64_t id; /* position in the arrival stream */
-    int64_t arrival_ns;   /* planned */
+    int64_t id;         /* position in the arrival stream */
+    int64_t arrival_ns; /* planned */
     int64_t sent_ns;
-    int64_t scheduled_ns; /* first given tokens by the engine; -1: never */
+    int64_t scheduled_ns;                  /* first given tokens by the engine; -1: never */
     int64_t first_token_ns, last_token_ns; /* -1: none */
     int32_t tenant;
     int32_t pod;
     int32_t prompt_tok, cached_tok, output_tok;
     int32_t preemptions;
     enum tr_status status;
+    enum tr_cause cause; /* of its TTFT, whether it missed or not; measured records: none */
 };
 
 /* ---- objectives ----------------------------------------------------------------------------- */
@@ -47,16 +75,14 @@ struct tr_slo {
     bool spikes_only; /* `window: spikes`: only requests that arrive inside spikes decide */
 };
 
-/* The value of a metric, or INT64_MAX when the request has none (not done). A one-token answer has a
- * TPOT of 0. */
+/* The value of a metric, or INT64_MAX when the request has none (not done). A one-token answer has
+ * a TPOT of 0. */
 int64_t tr_record_metric(const struct tr_record *r, enum tr_metric m);
 
 /* ---- outcome -------------------------------------------------------------------------------- */
 
 #define TR_WINDOW_NS (INT64_C(300) * TR_NS_PER_S) /* five minutes: the windows of the label */
 
-/* Why a request missed its TTFT objective, decided from its own record and the unloaded step time
- * of its prompt. */
 enum tr_label { TR_STABLE, TR_BACKLOGGED, TR_OVERLOADED };
 const char *tr_label_name(enum tr_label l);
 
@@ -67,8 +93,9 @@ struct tr_window {
 struct tr_outcome {
     int64_t offered, done, rejected, timed_out, aborted;
     int64_t spike_offered;
-    int64_t inside[8], spike_inside[8]; /* per objective */
+    int64_t inside[8], spike_inside[8];   /* per objective */
     int64_t inside_all, spike_inside_all; /* every objective met: goodput */
+    int64_t missed[TR_N_CAUSES];          /* requests outside some objective, by cause */
     int64_t prompt_tok, output_tok, preemptions;
     struct tr_hist metric[TR_N_METRICS]; /* of done requests, ns */
     struct tr_hist queue;                /* of requests that were scheduled, ns */

@@ -12,16 +12,10 @@
 #include <tranche/scenario.h>
 
 #include "catalog/catalog.h"
+#include "catalog/router.h"
 #include "traffic/traffic.h"
 #include "record/record.h"
 
-enum tr_router {
-    TR_ROUTE_RANDOM,
-    TR_ROUTE_ROUND_ROBIN,
-    TR_ROUTE_LEAST_REQUESTS,
-    TR_ROUTE_SESSION,
-    TR_ROUTE_TENANT
-};
 enum tr_isolation {
     TR_ISOLATION_NONE,
     TR_ISOLATION_MEMORY,

@@ -1,0 +1,710 @@
+/* The scheduler of vLLM V1, with O(1) work per step. docs/engine.md explains the representation;
+ * the order of events inside a call follows reference behaviour exactly: running before waiting,
+ * preemption from the tail, head-of-line admission, no admission in a call that preempted. */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+
+enum state {
+    FREE,
+    FRESH,   /* waiting, never run */
+    RESUMED, /* waiting after a preemption */
+    PREFILL, /* running, its known tokens not all computed */
+    DECODE,  /* running, one token a step */
+    ENDING,  /* its last token is in flight: holds its place and blocks, is given no more tokens */
+    ENDED,   /* was ENDING and preempted: holds nothing, its last token is still delivered */
+    GONE     /* left the engine while a step in flight still names it */
+};
+
+struct request {
+    int64_t id, arrival_ns, reach_ns, scheduled_ns, first_ns;
+    int64_t base;      /* DECODE: tokens computed = base + epoch */
+    int64_t end_epoch; /* DECODE: the step of this epoch yields its last token */
+    int64_t lost_ps;   /* the engine's lost time when it came; from its first token on, what the
+                          engine lost between the two */
+    int64_t step_mark, kv_mark; /* steps, and steps blocked by KV, when it came */
+    int32_t prompt, output, produced;
+    int32_t known;    /* tokens to compute before it decodes: prompt, plus answer if resumed */
+    int32_t computed; /* PREFILL, ENDING */
+    int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
+    int32_t preemptions, tenant;
+    uint32_t prev, next; /* in whichever list it is */
+    uint32_t heap;       /* DECODE: its place on the heap */
+    int16_t in_flight;   /* events of steps in flight that name it */
+    uint8_t state;
+    bool waited_kv; /* most steps of its wait found no KV blocks for the head of the queue */
+};
+
+struct list {
+    uint32_t head, tail;
+    int32_t n;
+};
+
+struct tr_engine {
+    struct tr_engine_config cfg;
+    tr_engine_sink *sink;
+    void *sink_arg;
+    struct request *req; /* pool; lists link by index */
+    size_t cap;
+    uint32_t free_head;
+    struct list fresh, resumed, running;
+    uint32_t *heap; /* decoding requests by (end_epoch, index) */
+    int32_t n_decode;
+    int64_t epoch;               /* +1 each time all decoding requests are given a token */
+    int64_t context_tok;         /* sum of tokens computed over decoding requests */
+    int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */
+    int32_t n_prefill;           /* running requests in PREFILL */
+    int32_t free_blocks;
+    int64_t lost_ps, last_ns;
+    struct tr_engine_stats stats;
+};
+
+static int32_t blocks_of(int32_t tokens)
+{
+    return (tokens + TR_BLOCK_TOK - 1) / TR_BLOCK_TOK;
+}
+
+/* ---- pool and lists ----------------------------------------------------------------------- */
+
+static uint32_t pool_take(struct tr_engine *e)
+{
+    if (e->free_head == NONE) {
+        size_t old = e->cap;
+        tr_grow((void **)&e->req, &e->cap, old + 1, sizeof *e->req);
+        for (size_t i = e->cap; i-- > old;) {
+            e->req[i].state = FREE;
+            e->req[i].next = e->free_head;
+            e->free_head = (uint32_t)i;
+        }
+    }
+    uint32_t i = e->free_head;
+    e->free_head = e->req[i].next;
+    return i;
+}
+
+static void pool_give(struct tr_engine *e, uint32_t i)
+{
+    e->req[i].state = FREE;
+    e->req[i].next = e->free_head;
+    e->free_head = i;
+}
+
+static void list_append(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    e->req[i].prev = l->tail;
+    e->req[i].next = NONE;
+    if (l->tail == NONE)
+        l->head = i;
+    else
+        e->req[l->tail].next = i;
+    l->tail = i;
+    l->n++;
+}
+
+static void list_prepend(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    e->req[i].next = l->head;
+    e->req[i].prev = NONE;
+    if (l->head == NONE)
+        l->tail = i;
+    else
+        e->req[l->head].prev = i;
+    l->head = i;
+    l->n++;
+}
+
+static void list_remove(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    if (r->prev == NONE)
+        l->head = r->next;
+    else
+        e->req[r->prev].next = r->next;
+    if (r->next == NONE)
+        l->tail = r->prev;
+    else
+        e->req[r->next].prev = r->prev;
+    l->n--;
+}
+
+/* ---- the heap of ends ------------------------------------------------------------------------ */
+
+static bool ends_before(const struct tr_engine *e, uint32_t a, uint32_t b)
+{
+    int64_t ea = e->req[a].end_epoch, eb = e->req[b].end_epoch;
+    return ea < eb || (ea == eb && a < b);
+}
+
+static void heap_set(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    e->heap[at] = i;
+    e->req[i].heap = at;
+}
+
+static void heap_settle(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    uint32_t n = (uint32_t)e->n_decode;
+    while (at > 0 && ends_before(e, i, e->heap[(at - 1) / 2])) {
+        heap_set(e, at, e->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= n)
+            break;
+        if (child + 1 < n && ends_before(e, e->heap[child + 1], e->heap[child]))
+            child++;
+        if (!ends_before(e, e->heap[child], i))
+            break;
+        heap_set(e, at, e->heap[child]);
+        at = child;
+    }
+    heap_set(e, at, i);
+}
+
+/* ---- the set of decoding requests --------------------------------------------------------------
+ */
+
+static int32_t decode_computed(const struct tr_engine *e, const struct request *r)
+{
+    return (int32_t)(r->base + e->epoch);
+}
+
+static int phase_of(int64_t base)
+{
+    return (int)(base & (TR_BLOCK_TOK - 1)); /* two's complement: also right for negative bases */
+}
+
+/* All `known` tokens are computed and one token was sampled: from now on one token a step. */
+static void decode_enter(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    r->state = DECODE;
+    r->base = r->known - e->epoch;
+    r->end_epoch = e->epoch + (r->output - r->produced);
+    e->phase[phase_of(r->base)]++;
+    e->context_tok += r->known;
+    heap_settle(e, (uint32_t)e->n_decode++, i);
+}
+
+/* Leaves the set; `computed` and `produced` become plain numbers again. A token is sampled for
+ * every step the request was given, so it has produced one more than it has answer tokens computed.
+ */
+static void decode_leave(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    r->computed = decode_computed(e, r);
+    r->produced = TR_MIN(r->computed + 1 - r->prompt, r->output);
+    e->phase[phase_of(r->base)]--;
+    e->context_tok -= r->computed;
+    uint32_t last = e->heap[--e->n_decode];
+    if (last != i)
+        heap_settle(e, r->heap, last);
+}
+
+/* ---- leaving -------------------------------------------------------------------------------- */
+
+static bool waits_for_kv(const struct tr_engine *e, const struct request *r)
+{
+    int64_t blocked = e->stats.blocked_kv - r->kv_mark;
+    return blocked > 0 && 2 * blocked >= e->stats.steps - r->step_mark;
+}
+
+/* What took the time until `end_ns`, the first token or the moment it was given up. Only asked for
+ * requests beyond the objective, as it costs as much as a few steps. */
+static enum tr_cause cause_of(const struct tr_engine *e, const struct request *r, int64_t end_ns)
+{
+    if (e->cfg.ttft_limit_ns == 0 || end_ns - r->arrival_ns <= e->cfg.ttft_limit_ns)
+        return TR_CAUSE_NONE;
+    int64_t solo_ns =
+        tr_steptime_prefill_ps(e->cfg.steptime, r->prompt, e->cfg.max_num_batched_tokens) /
+        TR_PS_PER_NS;
+    if (r->reach_ns - r->arrival_ns + solo_ns > e->cfg.ttft_limit_ns)
+        return TR_CAUSE_PREFILL;
+    bool begun = r->scheduled_ns >= 0;
+    int64_t extra_ns = end_ns - r->reach_ns - solo_ns;
+    int64_t lost_ps = r->first_ns >= 0 ? r->lost_ps : e->lost_ps - r->lost_ps;
+    int64_t queue_ns = (begun ? r->scheduled_ns : end_ns) - r->reach_ns;
+    if (lost_ps / TR_PS_PER_NS > extra_ns / 2)
+        return TR_CAUSE_NEIGHBOUR;
+    if (queue_ns > extra_ns / 2)
+        return (begun ? r->waited_kv : waits_for_kv(e, r)) ? TR_CAUSE_KV : TR_CAUSE_QUEUE;
+    return TR_CAUSE_BATCH;
+}
+
+static void report(struct tr_engine *e, const struct request *r, enum tr_status status,
+                   enum tr_cause cause, int64_t now_ns)
+{
+    struct tr_record record = {
+        .id = r->id,
+        .arrival_ns = r->arrival_ns,
+        .sent_ns = r->arrival_ns,
+        .scheduled_ns = r->scheduled_ns,
+        .first_token_ns = r->first_ns,
+        .last_token_ns = status == TR_DONE ? now_ns : -1,
+        .tenant = r->tenant,
+        .prompt_tok = r->prompt,
+        .output_tok = r->output,
+        .preemptions = r->preemptions,
+        .status = status,
+        .cause = cause,
+    };
+    e->sink(e->sink_arg, &record);
+}
+
+/* Takes a request out of whatever list it is in; its blocks return to the pool. */
+static void detach(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    switch (r->state) {
+    case FRESH:
+        list_remove(e, &e->fresh, i);
+        return;
+    case RESUMED:
+        list_remove(e, &e->resumed, i);
+        return;
+    case DECODE:
+        decode_leave(e, i);
+        break;
+    case PREFILL:
+        e->n_prefill--;
+        break;
+    case ENDING:
+        break;
+    default:
+        return;
+    }
+    list_remove(e, &e->running, i);
+    e->free_blocks += blocks_of(r->computed);
+}
+
+static void leave(struct tr_engine *e, uint32_t i, enum tr_status status, int64_t now_ns)
+{
+    struct request *r = &e->req[i];
+    detach(e, i);
+    report(e, r, status, cause_of(e, r, r->first_ns >= 0 ? r->first_ns : now_ns), now_ns);
+    if (r->in_flight > 0)
+        r->state = GONE;
+    else
+        pool_give(e, i);
+}
+
+static bool timed_out(const struct tr_engine *e, const struct request *r, int64_t now_ns)
+{
+    return e->cfg.timeout_ns > 0 && r->first_ns < 0 && now_ns - r->arrival_ns > e->cfg.timeout_ns;
+}
+
+/* ---- scheduling -------------------------------------------------------------------------------
+ */
+
+static void step_event(struct tr_engine *e, struct tr_step *step, uint32_t i, bool first, bool last)
+{
+    if (step->n_events == step->cap_events) {
+        size_t cap = (size_t)step->cap_events;
+        tr_grow((void **)&step->events, &cap, cap + 1, sizeof *step->events);
+        step->cap_events = (int32_t)cap;
+    }
+    step->events[step->n_events++] =
+        (struct tr_step_event){.request = i, .first = first, .last = last};
+    e->req[i].in_flight++;
+}
+
+/* Frees everything the victim holds and puts it at the front of the queue. One whose last token is
+ * in flight only gives up its blocks: that token is still delivered. */
+static void preempt(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    bool ending = r->state == ENDING;
+    detach(e, i);
+    r->preemptions++;
+    e->stats.preemptions++;
+    if (ending) {
+        r->state = ENDED;
+        return;
+    }
+    r->state = RESUMED;
+    r->known = r->prompt + r->produced;
+    r->computed = 0;
+    list_prepend(e, &e->resumed, i);
+}
+
+/* The last of r's known tokens is in this step: it yields a token. */
+static void prefill_done(struct tr_engine *e, struct tr_step *step, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    bool first = r->produced == 0;
+    bool last = ++r->produced == r->output;
+    step->rows++;
+    if (first || last)
+        step_event(e, step, i, first, last);
+    if (last && !(e->cfg.stop_token && e->cfg.async))
+        r->state = ENDING;
+    else
+        decode_enter(e, i);
+}
+
+/* Gives a half-done or newly admitted prefill its next `q` tokens; its blocks are already taken. */
+static void prefill_chunk(struct tr_engine *e, struct tr_step *step, uint32_t i, int32_t q,
+                          int64_t *chunks_ps)
+{
+    struct request *r = &e->req[i];
+    *chunks_ps += tr_steptime_chunk_ps(e->cfg.steptime, q, r->computed);
+    r->computed += q;
+    step->tokens += q;
+    step->chunks++;
+    e->stats.prefill_tok += q;
+    if (r->computed < r->known) {
+        e->stats.partial_chunks++;
+        return;
+    }
+    e->n_prefill--;
+    prefill_done(e, step, i);
+}
+
+static int32_t chunk_of(const struct tr_engine *e, const struct request *r, int32_t budget)
+{
+    int32_t q = r->known - r->computed, limit = e->cfg.long_prefill_token_threshold;
+    if (limit > 0 && q > limit)
+        q = limit;
+    return TR_MIN(q, budget);
+}
+
+/* All decoding requests are given a token. Those that thereby get their last leave the set. */
+static void decode_all(struct tr_engine *e, struct tr_step *step)
+{
+    e->epoch++;
+    step->decodes = e->n_decode;
+    step->tokens += e->n_decode;
+    step->rows += e->n_decode;
+    e->context_tok += e->n_decode;
+    step->context_tok = e->context_tok;
+    e->stats.decode_tok += e->n_decode;
+}
+
+static void decode_ends(struct tr_engine *e, struct tr_step *step)
+{
+    while (e->n_decode > 0 && e->req[e->heap[0]].end_epoch <= e->epoch) {
+        uint32_t i = e->heap[0];
+        struct request *r = &e->req[i];
+        step_event(e, step, i, false, true);
+        if (e->cfg.stop_token && e->cfg.async) {
+            /* Nobody knows yet that it ends: it stays until the update and wastes a row. */
+            r->end_epoch = INT64_MAX;
+            heap_settle(e, 0, i);
+            continue;
+        }
+        decode_leave(e, i);
+        r->state = ENDING;
+    }
+}
+
+/* The token budget ended before these decoding requests of the running list: undo their part of
+ * decode_all. */
+static void decode_left_out(struct tr_engine *e, struct tr_step *step, uint32_t from)
+{
+    for (uint32_t i = from; i != NONE; i = e->req[i].next) {
+        struct request *r = &e->req[i];
+        if (r->state != DECODE)
+            continue;
+        e->phase[phase_of(r->base)]--;
+        r->base--;
+        e->phase[phase_of(r->base)]++;
+        if (r->end_epoch != INT64_MAX)
+            r->end_epoch++;
+        heap_settle(e, r->heap, i);
+        e->context_tok--;
+        e->stats.decode_tok--;
+        step->context_tok -= decode_computed(e, r) + 1;
+        step->decodes--;
+        step->rows--;
+        step->tokens--;
+    }
+}
+
+/* Phase 1 when blocks may run out or several prefills are half done: the running list in order, as
+ * the reference does it. Returns false if something was preempted. */
+static bool running_walk(struct tr_engine *e, struct tr_step *step, int64_t *chunks_ps)
+{
+    int32_t budget = e->cfg.max_num_batched_tokens;
+    bool preempted = false, self = false;
+    uint32_t i = e->running.head;
+    for (; i != NONE && budget > 0; i = e->req[i].next) {
+        struct request *r = &e->req[i];
+        if (r->state == ENDING)
+            continue;
+        bool decode = r->state == DECODE;
+        int32_t have = decode ? decode_computed(e, r) : r->computed;
+        int32_t q = decode ? 1 : chunk_of(e, r, budget);
+        int32_t need = blocks_of(have + q) - blocks_of(have);
+        while (e->free_blocks < need && !self) {
+            self = e->running.tail == i;
+            preempt(e, e->running.tail);
+            preempted = true;
+        }
+        if (self)
+            break;
+        e->free_blocks -= need;
+        budget -= q;
+        r->chunk = decode ? 0 : q;
+    }
+    decode_all(e, step);
+    decode_left_out(e, step, self ? NONE : i);
+    decode_ends(e, step);
+    for (i = e->running.head; i != NONE; i = e->req[i].next) {
+        int32_t q = e->req[i].chunk;
+        e->req[i].chunk = 0;
+        if (q > 0)
+            prefill_chunk(e, step, i, q, chunks_ps);
+    }
+    return !preempted;
+}
+
+/* Phase 1: running requests. Returns false if something was preempted. */
+static bool schedule_running(struct tr_engine *e, struct tr_step *step, int64_t *chunks_ps)
+{
+    uint32_t tail = e->running.tail;
+    bool partial = e->n_prefill == 1 && e->req[tail].state == PREFILL;
+    if (e->n_prefill > 0 && !partial)
+        return running_walk(e, step, chunks_ps);
+    int32_t need = e->phase[phase_of(-e->epoch)];
+    int32_t q = 0;
+    if (partial) {
+        struct request *r = &e->req[tail];
+        q = chunk_of(e, r, e->cfg.max_num_batched_tokens - e->n_decode);
+        need += blocks_of(r->computed + q) - blocks_of(r->computed);
+    }
+    if (need > e->free_blocks)
+        return running_walk(e, step, chunks_ps);
+    e->free_blocks -= need;
+    decode_all(e, step);
+    decode_ends(e, step);
+    if (q > 0)
+        prefill_chunk(e, step, tail, q, chunks_ps);
+    return true;
+}
+
+/* Clients that gave up are gone before the queue is looked at; in FIFO order with one timeout only
+ * the head can be due, preempted requests aside (they have had their first token, or stand ahead).
+ */
+static void drop_timed_out(struct tr_engine *e, int64_t now_ns)
+{
+    if (e->cfg.timeout_ns == 0)
+        return;
+    for (uint32_t i = e->resumed.head, next; i != NONE; i = next) {
+        next = e->req[i].next;
+        if (e->req[i].in_flight == 0 && timed_out(e, &e->req[i], now_ns))
+            leave(e, i, TR_TIMEOUT, now_ns);
+    }
+    while (e->fresh.n > 0 && timed_out(e, &e->req[e->fresh.head], now_ns))
+        leave(e, e->fresh.head, TR_TIMEOUT, now_ns);
+    for (uint32_t i = e->running.tail; e->n_prefill > 0 && i != NONE;) {
+        uint32_t prev = e->req[i].prev;
+        if (e->req[i].state == PREFILL && timed_out(e, &e->req[i], now_ns))
+            leave(e, i, TR_TIMEOUT, now_ns);
+        else if (e->cfg.long_prefill_token_threshold == 0)
+            break; /* only the tail can be half done */
+        i = prev;
+    }
+}
+
+/* Phase 2: admission from the head of the queue, which blocks those behind it. */
+static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t now_ns,
+                             int64_t *chunks_ps)
+{
+    int32_t budget = e->cfg.max_num_batched_tokens - step->tokens;
+    while (budget > 0 && e->resumed.n + e->fresh.n > 0) {
+        struct list *queue = e->resumed.n > 0 ? &e->resumed : &e->fresh;
+        uint32_t i = queue->head;
+        struct request *r = &e->req[i];
+        if (e->running.n >= e->cfg.max_num_seqs) {
+            e->stats.blocked_seqs++;
+            return;
+        }
+        if (blocks_of(r->known) > e->free_blocks) {
+            e->stats.blocked_kv++;
+            return;
+        }
+        int32_t q = chunk_of(e, r, budget);
+        list_remove(e, queue, i);
+        list_append(e, &e->running, i);
+        r->state = PREFILL;
+        e->n_prefill++;
+        e->free_blocks -= blocks_of(q);
+        if (r->scheduled_ns < 0) {
+            r->scheduled_ns = now_ns;
+            r->waited_kv = waits_for_kv(e, r);
+        }
+        budget -= q;
+        prefill_chunk(e, step, i, q, chunks_ps);
+    }
+}
+
+bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
+{
+    int64_t chunks_ps = 0;
+    drop_timed_out(e, now_ns);
+    step->tokens = step->rows = step->decodes = step->chunks = 0;
+    step->context_tok = 0;
+    step->n_events = 0;
+    if (schedule_running(e, step, &chunks_ps))
+        schedule_waiting(e, step, now_ns, &chunks_ps);
+    step->epoch = e->epoch;
+    if (step->tokens == 0)
+        return false;
+    e->stats.steps++;
+    e->stats.kv_used_max = TR_MAX(e->stats.kv_used_max, tr_engine_blocks_used(e));
+    step->duration_ps = tr_steptime_ps(e->cfg.steptime, step->tokens, step->rows, step->decodes,
+                                       step->context_tok, chunks_ps);
+    return true;
+}
+
+/* A client that has gone by now is heard of at the end of the step: aborts come before outputs. */
+static void first_token(struct tr_engine *e, uint32_t i, int64_t now_ns)
+{
+    struct request *r = &e->req[i];
+    if (timed_out(e, r, now_ns)) {
+        leave(e, i, TR_TIMEOUT, now_ns);
+        return;
+    }
+    r->lost_ps = e->lost_ps - r->lost_ps;
+    r->first_ns = now_ns;
+}
+
+void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
+{
+    e->stats.kv_block_us += tr_engine_blocks_used(e) * ((now_ns - e->last_ns) / 1000);
+    e->last_ns = now_ns;
+    for (int32_t k = 0; k < step->n_events; k++) {
+        struct tr_step_event ev = step->events[k];
+        struct request *r = &e->req[ev.request];
+        r->in_flight--;
+        if (r->state == GONE) {
+            if (r->in_flight == 0)
+                pool_give(e, ev.request);
+            continue;
+        }
+        if (ev.first)
+            first_token(e, ev.request, now_ns);
+        if (ev.last && r->first_ns >= 0)
+            leave(e, ev.request, TR_DONE, now_ns);
+    }
+    step->n_events = 0;
+}
+
+void tr_step_free(struct tr_step *step)
+{
+    free(step->events);
+    *step = (struct tr_step){0};
+}
+
+/* ---- the rest of the interface ------------------------------------------------------------- */
+
+struct tr_engine *tr_engine_new(const struct tr_engine_config *config, tr_engine_sink *sink,
+                                void *sink_arg)
+{
+    struct tr_engine *e = tr_calloc(1, sizeof *e);
+    tr_assert(config->max_num_seqs <= config->max_num_batched_tokens);
+    tr_assert(config->num_gpu_blocks >= blocks_of(config->max_model_len));
+    e->cfg = *config;
+    e->sink = sink;
+    e->sink_arg = sink_arg;
+    e->free_head = NONE;
+    e->fresh = e->resumed = e->running = (struct list){NONE, NONE, 0};
+    e->heap = tr_calloc((size_t)config->max_num_seqs, sizeof *e->heap);
+    e->free_blocks = config->num_gpu_blocks;
+    return e;
+}
+
+void tr_engine_free(struct tr_engine *e)
+{
+    if (e == NULL)
+        return;
+    free(e->req);
+    free(e->heap);
+    free(e);
+}
+
+static void refuse(struct tr_engine *e, const struct request *r, enum tr_cause cause,
+                   int64_t now_ns)
+{
+    report(e, r, TR_REJECTED, cause, now_ns);
+}
+
+void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64_t now_ns)
+{
+    struct request request = {
+        .id = q->id,
+        .arrival_ns = q->arrival_ns,
+        .reach_ns = now_ns,
+        .scheduled_ns = -1,
+        .first_ns = -1,
+        .lost_ps = e->lost_ps,
+        .step_mark = e->stats.steps,
+        .kv_mark = e->stats.blocked_kv,
+        .prompt = q->prompt_tok,
+        .output = q->output_tok,
+        .known = q->prompt_tok,
+        .tenant = q->tenant,
+        .state = FRESH,
+    };
+    if ((int64_t)q->prompt_tok + q->output_tok > e->cfg.max_model_len) {
+        refuse(e, &request, TR_CAUSE_TOO_LONG, now_ns);
+        return;
+    }
+    int64_t held = e->fresh.n + e->resumed.n + e->running.n;
+    if (e->cfg.queue_limit > 0 && held + 1 > e->cfg.queue_limit) {
+        refuse(e, &request, TR_CAUSE_REFUSED, now_ns);
+        return;
+    }
+    uint32_t i = pool_take(e);
+    e->req[i] = request;
+    list_append(e, &e->fresh, i);
+}
+
+bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns)
+{
+    for (size_t i = 0; i < e->cap; i++) {
+        struct request *r = &e->req[i];
+        if (r->id != id || r->state == FREE || r->state == GONE || r->state == ENDED)
+            continue;
+        leave(e, (uint32_t)i, TR_ABORTED, now_ns);
+        return true;
+    }
+    return false;
+}
+
+void tr_engine_lost(struct tr_engine *e, int64_t ps)
+{
+    e->lost_ps += ps;
+}
+
+int32_t tr_engine_waiting(const struct tr_engine *e)
+{
+    return e->fresh.n + e->resumed.n;
+}
+
+int32_t tr_engine_running(const struct tr_engine *e)
+{
+    return e->running.n;
+}
+
+int32_t tr_engine_blocks_used(const struct tr_engine *e)
+{
+    return e->cfg.num_gpu_blocks - e->free_blocks;
+}
+
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns)
+{
+    int64_t n = 0;
+    for (uint32_t i = e->fresh.head; i != NONE && e->req[i].arrival_ns < arrival_ns;
+         i = e->req[i].next)
+        n++;
+    return n;
+}
+
+const struct tr_engine_stats *tr_engine_stats(const struct tr_engine *e)
+{
+    return &e->stats;
+}

@@ -1,0 +1,112 @@
+/* engine: one inference server process, as vLLM V1 schedules it (docs/engine.md).
+ *
+ * An engine holds requests: fresh ones in arrival order, preempted ones ahead of them, and the
+ * running list in order of admission. It has no clock and does no work: whoever drives it asks for
+ * the next step (tr_engine_schedule), lets the GPU do it, and reports its end (tr_engine_update).
+ *
+ *     add ──► waiting ──schedule──► running ──last token's update──► record
+ *                ▲                     │
+ *                └──── preemption ─────┘   (KV blocks freed, prefilled again later)
+ *
+ * A step gives every running request that decodes one token and continues at most one half-done
+ * prefill, then admits waiting requests while token budget, places and KV blocks last. With
+ * asynchronous scheduling the driver keeps two steps in flight: step k+1 is scheduled before the
+ * tokens of step k are known, so an arrival during step k joins step k+2.
+ *
+ * The cost of a step does not depend on the size of the batch. Decoding requests advance together:
+ * one epoch counter stands for all of them, KV blocks are demanded by counters of context mod 16,
+ * ends are found on a heap of epochs. Only a step that runs out of KV blocks walks the running list
+ * (and a long_prefill_token_threshold, which allows several half-done prefills). tests/property
+ * holds a literal transcription of the scheduler against it.
+ */
+#ifndef TR_ENGINE_ENGINE_H
+#define TR_ENGINE_ENGINE_H
+
+#include "base/base.h"
+#include "engine/steptime.h"
+#include "record/record.h"
+
+#define TR_BLOCK_TOK 16
+
+struct tr_engine_config {
+    const struct tr_steptime *steptime;
+    int32_t max_num_batched_tokens, max_num_seqs;
+    int32_t max_model_len;
+    int32_t long_prefill_token_threshold; /* 0: off */
+    int32_t num_gpu_blocks;               /* usable */
+    bool async;
+    bool stop_token; /* answers end by a stop token, which an asynchronous engine sees a step late;
+                        otherwise by length, which it knows ahead */
+    int64_t timeout_ns;    /* a request without a first token this long after its planned arrival is
+                              given up by its client; 0: never */
+    int64_t ttft_limit_ns; /* TTFT objective: the cause of later first tokens is named; 0: never */
+    int64_t queue_limit;   /* requests in the engine at most; 0: no limit */
+};
+
+/* What the driver hands in. */
+struct tr_engine_request {
+    int64_t id;
+    int64_t arrival_ns; /* planned: latencies and timeouts count from here */
+    int32_t prompt_tok, output_tok;
+    int32_t tenant;
+};
+
+/* A scheduled step: what the GPU has to do, and the requests whose first or last token it yields.
+ */
+struct tr_step {
+    int64_t duration_ps;
+    int64_t epoch;
+    int32_t tokens, rows, decodes, chunks;
+    int64_t context_tok;
+    int32_t n_events, cap_events;
+    struct tr_step_event {
+        uint32_t request;
+        bool first, last;
+    } * events;
+};
+
+/* Counters over the engine's life. */
+struct tr_engine_stats {
+    int64_t steps, prefill_tok, decode_tok;
+    int64_t preemptions, partial_chunks;
+    int64_t blocked_kv, blocked_seqs; /* steps that left the head of the queue waiting, by reason */
+    int64_t kv_block_us;              /* integral of used blocks over time */
+    int32_t kv_used_max;
+};
+
+struct tr_engine;
+
+/* Called for every request that leaves the engine. */
+typedef void tr_engine_sink(void *arg, const struct tr_record *record);
+
+struct tr_engine *tr_engine_new(const struct tr_engine_config *config, tr_engine_sink *sink,
+                                void *sink_arg);
+void tr_engine_free(struct tr_engine *e);
+
+/* Takes a request at `now`, or refuses it (too long, queue limit), which the sink hears at once. */
+void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *request, int64_t now_ns);
+
+/* Freezes the next step; false when there is nothing to do. `step` (zeroed before its first use,
+ * released by tr_step_free) must stay untouched until its update. */
+bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step);
+/* The step has ended: tokens out, finished requests to the sink, their blocks freed. */
+void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step);
+void tr_step_free(struct tr_step *step);
+
+/* The client of request `id` has gone: it leaves the engine at once with status aborted. False if
+ * the engine does not hold it. Linear in the requests held. */
+bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns);
+
+/* Time that this engine's steps waited for the GPU while others held it, so far: told by the
+ * driver, used to name the cause of a late first token. */
+void tr_engine_lost(struct tr_engine *e, int64_t ps);
+
+int32_t tr_engine_waiting(const struct tr_engine *e);
+int32_t tr_engine_running(const struct tr_engine *e);
+int32_t tr_engine_blocks_used(const struct tr_engine *e);
+/* Waiting requests without a first token whose planned arrival is before `arrival_ns`: they are
+ * certain to take at least now - arrival. */
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns);
+const struct tr_engine_stats *tr_engine_stats(const struct tr_engine *e);
+
+#endif

@@ -1,0 +1,146 @@
+/* The step-time equations of docs/model.md, tabulated. All arithmetic is + - * / and roots made of
+ * them, so that a table has the same bits on every machine. */
+#include "engine/steptime.h"
+
+#include "num/num.h"
+
+#define PS_PER_S 1e12
+
+static int64_t to_ps(double seconds)
+{
+    return (int64_t)(seconds * PS_PER_S + 0.5);
+}
+
+/* The 3-norm of arithmetic time and memory time: between their maximum and their sum, as kernels
+ * overlap the two imperfectly. p = 3 by cross-validation on measured GEMMs (docs/model.md). */
+double tr_steptime_gemm_s(double flops_per_s, double bytes_per_s, double weight_bytes, double m,
+                          double n, double k)
+{
+    double compute = 2.0 * m * n * k / flops_per_s;
+    double memory = (weight_bytes * n * k + 2.0 * (m * k + m * n)) / bytes_per_s;
+    return tr_cbrt(compute * compute * compute + memory * memory * memory);
+}
+
+struct rates {
+    double layer_flops, head_flops; /* attained, 1/s */
+    double bytes;                   /* attained, bytes/s */
+    double weight_bytes;
+    double gemm_s; /* fixed cost of a layer GEMM */
+};
+
+static struct rates rates_of(const struct tr_share_hw *hw, const struct tr_precision *precision)
+{
+    const struct tr_gpu *gpu = hw->gpu;
+    bool native = gpu->fp8_tensor && precision->cm_native != precision->cm;
+    double cm = native ? precision->cm_native : precision->cm;
+    double head = gpu->ec * gpu->peak_flops * hw->sm_fraction;
+    return (struct rates){
+        .layer_flops = head * cm,
+        .head_flops = head,
+        .bytes = gpu->eb * gpu->bandwidth * hw->bw_fraction,
+        .weight_bytes = precision->weight_bytes,
+        .gemm_s = gpu->tg_s + (precision->needs_tq && !native ? gpu->tq_s : 0.0),
+    };
+}
+
+/* One layer's work on N tokens, without attention. */
+static double layer_s(const struct tr_gpu *gpu, const struct rates *r, const struct tr_model *m,
+                      double tokens)
+{
+    double d = m->hidden, f = m->ffn, h = m->head_dim;
+    double q_width = m->heads * h, qkv_width = (m->heads + 2.0 * m->kv_heads) * h;
+    double elementwise_bytes =
+        2.0 * tokens * (8.0 * d + 3.0 * f + 2.0 * (m->heads + m->kv_heads) * h);
+    return tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, qkv_width, d) +
+           tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, d, q_width) +
+           tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, 2.0 * f, d) +
+           tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, d, f) +
+           4.0 * r->gemm_s + elementwise_bytes / r->bytes + gpu->tl_s;
+}
+
+int tr_steptime_capture_sizes(int max_num_seqs, int *sizes, int max)
+{
+    int limit = TR_MIN(2 * max_num_seqs, 512), count = 0;
+    for (int size = 1; size <= limit;) {
+        if (count < max)
+            sizes[count] = size;
+        count++;
+        size += size < 4 ? size : size < 8 ? 4 : size < 256 ? 8 : 16;
+    }
+    return count;
+}
+
+/* The smallest capture size that holds `tokens`. */
+static int padded(int tokens)
+{
+    if (tokens <= 2)
+        return tokens;
+    if (tokens <= 8)
+        return (tokens + 3) / 4 * 4;
+    return tokens <= 256 ? (tokens + 7) / 8 * 8 : (tokens + 15) / 16 * 16;
+}
+
+void tr_steptime_init(struct tr_steptime *st, struct tr_arena *arena, const struct tr_share_hw *hw,
+                      const struct tr_model *model, const struct tr_precision *precision,
+                      int max_num_batched_tokens, int max_num_seqs, bool async, bool pad)
+{
+    const struct tr_gpu *gpu = hw->gpu;
+    struct rates r = rates_of(hw, precision);
+    int max_tok = TR_MAX(max_num_batched_tokens, max_num_seqs);
+    int64_t *tok_ps = TR_ARENA_NEW(arena, int64_t, max_tok + 1);
+    int64_t *row_ps = TR_ARENA_NEW(arena, int64_t, max_num_seqs + 1);
+    int capture_max = pad ? TR_MIN(TR_MIN(2 * max_num_seqs, 512), max_tok) : 0;
+    double layers = model->layers, kv_width = 2.0 * model->kv_heads * model->head_dim * 2.0;
+    double seq_s = async ? gpu->seq_async_s : TR_SEQ_SYNC_S;
+
+    for (int n = 0; n <= max_tok; n++) {
+        int tokens = n <= capture_max ? TR_MIN(padded(n), max_tok) : n;
+        tok_ps[n] = to_ps(layers * layer_s(gpu, &r, model, tokens));
+    }
+    for (int n = 0; n <= max_num_seqs; n++)
+        row_ps[n] =
+            to_ps(tr_steptime_gemm_s(r.head_flops, r.bytes, 2.0, n, model->vocab, model->hidden) +
+                  gpu->tg_s + seq_s * n);
+    *st = (struct tr_steptime){
+        .max_tok = max_tok,
+        .max_rows = max_num_seqs,
+        .tok_ps = tok_ps,
+        .row_ps = row_ps,
+        .ctx_ps = to_ps(layers * kv_width / (gpu->ead * gpu->bandwidth * hw->bw_fraction)),
+        .dec_ps = to_ps(layers * model->heads * gpu->ta_s / hw->sm_fraction),
+        .host_ps = to_ps(async ? gpu->host_async_s : TR_HOST_SYNC_S),
+        .seq_ps = to_ps(seq_s),
+        .attn_s = layers * 4.0 * model->heads * model->head_dim /
+                  (gpu->eap * gpu->peak_flops * hw->sm_fraction),
+        .s0_tok = gpu->s0,
+        .async = async,
+        .capture_max = capture_max,
+    };
+}
+
+int64_t tr_steptime_chunk_ps(const struct tr_steptime *st, int32_t q, int32_t c)
+{
+    double pairs = (double)q * c + 0.5 * (double)q * ((double)q + 1.0);
+    double keys = (double)q + c;
+    return to_ps(st->attn_s * pairs * (keys + st->s0_tok) / keys) + st->ctx_ps * c;
+}
+
+int64_t tr_steptime_ps(const struct tr_steptime *st, int32_t tokens, int32_t rows, int32_t decodes,
+                       int64_t context_tok, int64_t chunks_ps)
+{
+    tr_assert(tokens <= st->max_tok && rows <= st->max_rows);
+    return st->tok_ps[tokens] + st->row_ps[rows] + st->host_ps + st->dec_ps * decodes +
+           st->ctx_ps * context_tok + chunks_ps;
+}
+
+int64_t tr_steptime_prefill_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t budget)
+{
+    int64_t sum = 0;
+    for (int32_t done = 0; done < prompt_tok;) {
+        int32_t q = TR_MIN(budget, prompt_tok - done);
+        int32_t rows = done + q == prompt_tok;
+        sum += tr_steptime_ps(st, q, rows, 0, 0, tr_steptime_chunk_ps(st, q, done));
+        done += q;
+    }
+    return sum;
+}

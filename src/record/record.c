@@ -1,0 +1,199 @@
+/* Records to outcomes: counts and histograms. */
+#include "record/record.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *tr_metric_name(enum tr_metric m)
+{
+    static const char *const names[TR_N_METRICS] = {"TTFT", "TPOT", "E2E"};
+    return names[m];
+}
+
+const char *tr_cause_name(enum tr_cause c)
+{
+    static const char *const names[TR_N_CAUSES] = {
+#define X(name, text) text,
+        TR_CAUSES(X)
+#undef X
+    };
+    return names[c];
+}
+
+const char *tr_label_name(enum tr_label l)
+{
+    static const char *const names[] = {"stable", "backlogged", "overloaded"};
+    return names[l];
+}
+
+int64_t tr_record_metric(const struct tr_record *r, enum tr_metric m)
+{
+    if (r->status != TR_DONE)
+        return INT64_MAX;
+    switch (m) {
+    case TR_TTFT:
+        return r->first_token_ns - r->arrival_ns;
+    case TR_TPOT:
+        return r->output_tok > 1 ? (r->last_token_ns - r->first_token_ns) / (r->output_tok - 1) : 0;
+    default:
+        return r->last_token_ns - r->arrival_ns;
+    }
+}
+
+void tr_outcome_init(struct tr_outcome *o)
+{
+    *o = (struct tr_outcome){.first_arrival_ns = INT64_MAX, .last_arrival_ns = -1};
+}
+
+void tr_outcome_free(struct tr_outcome *o)
+{
+    for (int m = 0; m < TR_N_METRICS; m++)
+        tr_hist_free(&o->metric[m]);
+    tr_hist_free(&o->queue);
+    free(o->windows);
+    tr_outcome_init(o);
+}
+
+static struct tr_window *window_at(struct tr_outcome *o, int64_t time_ns)
+{
+    size_t i = (size_t)(time_ns / TR_WINDOW_NS);
+    if (i >= o->n_windows) {
+        size_t cap = o->n_windows;
+        tr_grow((void **)&o->windows, &cap, i + 1, sizeof *o->windows);
+        memset(o->windows + o->n_windows, 0, (cap - o->n_windows) * sizeof *o->windows);
+        o->n_windows = cap;
+    }
+    return &o->windows[i];
+}
+
+static void count_status(struct tr_outcome *o, const struct tr_record *r)
+{
+    switch (r->status) {
+    case TR_DONE:
+        o->done++;
+        o->prompt_tok += r->prompt_tok;
+        o->output_tok += r->output_tok;
+        for (int m = 0; m < TR_N_METRICS; m++)
+            tr_hist_add(&o->metric[m], tr_record_metric(r, (enum tr_metric)m), 1);
+        break;
+    case TR_REJECTED:
+        o->rejected++;
+        break;
+    case TR_TIMEOUT:
+        o->timed_out++;
+        break;
+    default:
+        o->aborted++;
+        break;
+    }
+}
+
+void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct tr_record *r,
+                    bool in_spike)
+{
+    bool all = true;
+    o->offered++;
+    o->spike_offered += in_spike;
+    o->preemptions += r->preemptions;
+    for (int i = 0; i < slo->n; i++) {
+        const struct tr_objective *obj = &slo->objective[i];
+        bool inside = r->status == TR_DONE && tr_record_metric(r, obj->metric) <= obj->limit_ns;
+        o->inside[i] += inside;
+        o->spike_inside[i] += inside && in_spike;
+        all = all && inside;
+    }
+    o->inside_all += all;
+    o->spike_inside_all += all && in_spike;
+    if (!all)
+        o->missed[r->cause == TR_CAUSE_NONE ? TR_CAUSE_DECODE : r->cause]++;
+    count_status(o, r);
+    o->first_arrival_ns = TR_MIN(o->first_arrival_ns, r->arrival_ns);
+    o->last_arrival_ns = TR_MAX(o->last_arrival_ns, r->arrival_ns);
+    o->end_ns = TR_MAX(o->end_ns, TR_MAX(r->arrival_ns, r->last_token_ns));
+    window_at(o, r->arrival_ns)->arrived++;
+    if (r->scheduled_ns >= 0) {
+        tr_hist_add(&o->queue, r->scheduled_ns - r->arrival_ns, 1);
+        window_at(o, r->scheduled_ns)->admitted++;
+    } else if (r->status == TR_REJECTED && r->cause == TR_CAUSE_TOO_LONG) {
+        window_at(o, r->arrival_ns)->admitted++; /* no load: it never was work */
+    }
+}
+
+void tr_outcome_merge(struct tr_outcome *into, const struct tr_outcome *from)
+{
+    into->offered += from->offered;
+    into->done += from->done;
+    into->rejected += from->rejected;
+    into->timed_out += from->timed_out;
+    into->aborted += from->aborted;
+    into->spike_offered += from->spike_offered;
+    for (int i = 0; i < 8; i++) {
+        into->inside[i] += from->inside[i];
+        into->spike_inside[i] += from->spike_inside[i];
+    }
+    into->inside_all += from->inside_all;
+    into->spike_inside_all += from->spike_inside_all;
+    for (int i = 0; i < TR_N_CAUSES; i++)
+        into->missed[i] += from->missed[i];
+    into->prompt_tok += from->prompt_tok;
+    into->output_tok += from->output_tok;
+    into->preemptions += from->preemptions;
+    for (int m = 0; m < TR_N_METRICS; m++)
+        tr_hist_merge(&into->metric[m], &from->metric[m]);
+    tr_hist_merge(&into->queue, &from->queue);
+    into->first_arrival_ns = TR_MIN(into->first_arrival_ns, from->first_arrival_ns);
+    into->last_arrival_ns = TR_MAX(into->last_arrival_ns, from->last_arrival_ns);
+    into->end_ns = TR_MAX(into->end_ns, from->end_ns);
+    into->stopped_early = into->stopped_early || from->stopped_early;
+    for (size_t i = 0; i < from->n_windows; i++) {
+        struct tr_window *w = window_at(into, (int64_t)i * TR_WINDOW_NS);
+        w->arrived += from->windows[i].arrived;
+        w->admitted += from->windows[i].admitted;
+    }
+}
+
+double tr_outcome_inside(const struct tr_outcome *o, int i, bool spikes)
+{
+    int64_t of = spikes ? o->spike_offered : o->offered;
+    int64_t in = spikes ? o->spike_inside[i] : o->inside[i];
+    return of > 0 ? (double)in / (double)of : (double)NAN;
+}
+
+bool tr_outcome_meets(const struct tr_outcome *o, const struct tr_slo *slo)
+{
+    if (o->offered == 0)
+        return false;
+    for (int i = 0; i < slo->n; i++) {
+        double inside = tr_outcome_inside(o, i, slo->spikes_only);
+        if (inside < slo->objective[i].fraction) /* no spikes: NAN, met */
+            return false;
+    }
+    return true;
+}
+
+/* The backlog of a window is what arrived less what was admitted by its end. It grows "faster than
+ * it is served" when the growth exceeds chance and start-up: 5 % of the window's arrivals and 20.
+ */
+static bool grew(int64_t growth, int64_t arrived)
+{
+    return growth > 20 && growth * 20 > arrived;
+}
+
+enum tr_label tr_outcome_label(const struct tr_outcome *o)
+{
+    size_t busy = 0, grown = 0;
+    int64_t backlog = 0, arrived = 0;
+    if (o->last_arrival_ns < 0)
+        return TR_STABLE;
+    size_t last = (size_t)(o->last_arrival_ns / TR_WINDOW_NS);
+    for (size_t i = 0; i <= last && i < o->n_windows; i++) {
+        const struct tr_window *w = &o->windows[i];
+        backlog += w->arrived - w->admitted;
+        arrived += w->arrived;
+        busy += w->arrived > 0;
+        grown += grew(w->arrived - w->admitted, w->arrived);
+    }
+    if (grew(backlog, arrived) && 2 * grown >= busy)
+        return TR_OVERLOADED;
+    return grown > 0 ? TR_BACKLOGGED : TR_STABLE;
+}

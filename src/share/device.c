@@ -1,0 +1,207 @@
+/* Engines on a ring. */
+#include "share/device.h"
+
+#include <stdlib.h>
+
+struct letter {
+    struct tr_engine_request request;
+    int64_t reach_ns;
+    int pod;
+};
+
+struct pod {
+    struct tr_engine *engine;
+    struct tr_step step[2]; /* in flight, step[first] is the older */
+    int first, in_flight;
+    int32_t outstanding;
+    struct tr_device *device;
+    int number;
+};
+
+struct tr_device {
+    struct tr_device_config cfg;
+    struct tr_ring ring;
+    struct pod pod[TR_MAX_PODS];
+    struct letter *inbox; /* ring buffer, by reach_ns */
+    size_t inbox_cap, inbox_head, inbox_n;
+    tr_engine_sink *sink;
+    void *sink_arg;
+    tr_trace_sink *trace;
+    void *trace_arg;
+    int64_t now_ns;
+};
+
+static void trace(struct tr_device *d, const char *what, int pod, int64_t id,
+                  const struct tr_step *step)
+{
+    if (d->trace != NULL)
+        d->trace(d->trace_arg, &(struct tr_trace_event){.time_ns = d->now_ns,
+                                                        .what = what,
+                                                        .pod = d->cfg.first_pod + pod,
+                                                        .id = id,
+                                                        .step = step});
+}
+
+static const char *status_word(enum tr_status status)
+{
+    static const char *const words[] = {"done", "rejected", "timeout", "aborted", "error"};
+    return words[status];
+}
+
+static void pod_sink(void *arg, const struct tr_record *record)
+{
+    struct pod *p = arg;
+    struct tr_record r = *record;
+    r.pod = p->device->cfg.first_pod + p->number;
+    p->outstanding--;
+    trace(p->device, status_word(r.status), p->number, r.id, NULL);
+    p->device->sink(p->device->sink_arg, &r);
+}
+
+struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine_sink *sink,
+                                void *sink_arg)
+{
+    struct tr_device *d = tr_calloc(1, sizeof *d);
+    d->cfg = *config;
+    d->sink = sink;
+    d->sink_arg = sink_arg;
+    tr_ring_init(&d->ring, config->n_pods, config->quantum_ps, config->switch_ps);
+    for (int i = 0; i < config->n_pods; i++) {
+        d->pod[i] = (struct pod){.device = d, .number = i};
+        d->pod[i].engine = tr_engine_new(&config->engine, pod_sink, &d->pod[i]);
+    }
+    return d;
+}
+
+void tr_device_free(struct tr_device *d)
+{
+    if (d == NULL)
+        return;
+    for (int i = 0; i < d->cfg.n_pods; i++) {
+        tr_engine_free(d->pod[i].engine);
+        tr_step_free(&d->pod[i].step[0]);
+        tr_step_free(&d->pod[i].step[1]);
+    }
+    free(d->inbox);
+    free(d);
+}
+
+void tr_device_trace(struct tr_device *d, tr_trace_sink *sink, void *arg)
+{
+    d->trace = sink;
+    d->trace_arg = arg;
+}
+
+/* An asynchronous engine has prepared the next step before the GPU needs it: what host time its fit
+ * leaves is part of the segment. A synchronous one shows its host time as gaps. */
+static struct tr_work work_of(const struct tr_steptime *st, const struct tr_step *step)
+{
+    struct tr_work w = {.gpu_ps = step->duration_ps};
+    if (st->async)
+        return w;
+    int64_t host_ps = st->host_ps + st->seq_ps * step->rows;
+    w.gpu_ps -= host_ps;
+    w.gaps = TR_SYNC_GAPS;
+    w.gap_ps = TR_MIN(TR_SYNC_GAP_MAX_PS, host_ps / (TR_SYNC_GAPS + 1));
+    w.delay_ps = host_ps - w.gaps * w.gap_ps;
+    return w;
+}
+
+/* Fills the pod's pipeline: one step for a synchronous engine, two for an asynchronous one. */
+static void pod_fill(struct tr_device *d, struct pod *p)
+{
+    int depth = d->cfg.engine.async ? 2 : 1;
+    while (p->in_flight < depth) {
+        struct tr_step *step = &p->step[(p->first + p->in_flight) & 1];
+        if (!tr_engine_schedule(p->engine, d->now_ns, step))
+            return;
+        struct tr_work w = work_of(d->cfg.engine.steptime, step);
+        tr_ring_post(&d->ring, p->number, d->now_ns, &w);
+        p->in_flight++;
+        trace(d, "step", p->number, -1, step);
+    }
+}
+
+static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost_ps)
+{
+    struct pod *p = &d->pod[ctx];
+    struct tr_step *step = &p->step[p->first];
+    d->now_ns = end_ns;
+    trace(d, "end", ctx, -1, step);
+    p->first ^= 1;
+    p->in_flight--;
+    tr_engine_lost(p->engine, lost_ps);
+    tr_engine_update(p->engine, end_ns, step);
+    pod_fill(d, p);
+}
+
+void tr_device_send(struct tr_device *d, int pod, const struct tr_engine_request *request,
+                    int64_t reach_ns)
+{
+    if (d->inbox_n == d->inbox_cap) {
+        size_t cap = TR_MAX((size_t)16, 2 * d->inbox_cap);
+        struct letter *grown = tr_malloc(cap * sizeof *grown);
+        for (size_t i = 0; i < d->inbox_n; i++)
+            grown[i] = d->inbox[(d->inbox_head + i) & (d->inbox_cap - 1)];
+        free(d->inbox);
+        d->inbox = grown;
+        d->inbox_cap = cap;
+        d->inbox_head = 0;
+    }
+    d->pod[pod].outstanding++;
+    d->inbox[(d->inbox_head + d->inbox_n++) & (d->inbox_cap - 1)] =
+        (struct letter){.request = *request, .reach_ns = reach_ns, .pod = pod};
+}
+
+/* All requests that reach their engines at this moment, before any of them is scheduled. */
+static int64_t deliver(struct tr_device *d, int64_t reach_ns)
+{
+    uint32_t start = 0;
+    int64_t n = 0;
+    d->now_ns = reach_ns;
+    while (d->inbox_n > 0 && d->inbox[d->inbox_head].reach_ns == reach_ns) {
+        struct letter *l = &d->inbox[d->inbox_head];
+        trace(d, "reach", l->pod, l->request.id, NULL);
+        tr_engine_add(d->pod[l->pod].engine, &l->request, reach_ns);
+        start |= 1U << l->pod;
+        d->inbox_head = (d->inbox_head + 1) & (d->inbox_cap - 1);
+        d->inbox_n--;
+        n++;
+    }
+    for (int i = 0; i < d->cfg.n_pods; i++)
+        if ((start >> i & 1U) != 0 && d->pod[i].in_flight == 0)
+            pod_fill(d, &d->pod[i]);
+    return n;
+}
+
+int64_t tr_device_advance(struct tr_device *d, int64_t until_ns)
+{
+    int64_t events = 0;
+    for (;;) {
+        int64_t reach_ns = d->inbox_n > 0 ? d->inbox[d->inbox_head].reach_ns : TR_TIME_NEVER;
+        int64_t bound_ns = TR_MIN(until_ns, reach_ns), end_ns, lost_ps;
+        int ctx;
+        while (tr_ring_advance(&d->ring, bound_ns, &ctx, &end_ns, &lost_ps)) {
+            step_done(d, ctx, end_ns, lost_ps);
+            events++;
+        }
+        if (reach_ns >= until_ns)
+            return events;
+        events += deliver(d, reach_ns);
+    }
+}
+
+int32_t tr_device_outstanding(const struct tr_device *d, int pod)
+{
+    return d->pod[pod].outstanding;
+}
+
+const struct tr_engine *tr_device_engine(const struct tr_device *d, int pod)
+{
+    return d->pod[pod].engine;
+}
+
+struct tr_ring_stats tr_device_ring_stats(const struct tr_device *d)
+{
+    return tr_ring_stats(&d->ring);
+}

@@ -1,0 +1,240 @@
+/* The time-slice ring. See ring.h for the rules and docs/share.md for the model behind them. */
+#include "share/ring.h"
+
+#define REBASE_PS (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
+
+void tr_ring_init(struct tr_ring *r, int n, int64_t quantum_ps, int64_t switch_ps)
+{
+    tr_assert(n >= 1 && n <= TR_MAX_PODS && (n == 1 || (quantum_ps > 0 && switch_ps >= 0)));
+    *r = (struct tr_ring){
+        .n = n,
+        .quantum_ps = n == 1 ? REBASE_PS : quantum_ps,
+        .switch_ps = n == 1 ? 0 : switch_ps,
+        .owner = -1,
+        .last = -1,
+    };
+}
+
+static void carry(struct tr_ring *r)
+{
+    r->busy_ns += r->busy_ps / TR_PS_PER_NS;
+    r->busy_ps %= TR_PS_PER_NS;
+    r->switched_ns += r->switched_ps / TR_PS_PER_NS;
+    r->switched_ps %= TR_PS_PER_NS;
+}
+
+static void rebase(struct tr_ring *r)
+{
+    int64_t whole_ns = r->clock_ps / TR_PS_PER_NS, shift_ps = whole_ns * TR_PS_PER_NS;
+    r->base_ns += whole_ns;
+    r->clock_ps -= shift_ps;
+    for (int i = 0; i < r->n; i++) {
+        struct tr_ring_ctx *c = &r->ctx[i];
+        c->post_ps[0] -= shift_ps;
+        c->post_ps[1] -= shift_ps;
+        c->ready_ps -= shift_ps;
+        c->began_ps -= shift_ps;
+    }
+    carry(r);
+}
+
+static bool is_ready(const struct tr_ring *r, int i)
+{
+    return r->ctx[i].queued > 0 && r->ctx[i].ready_ps <= r->clock_ps;
+}
+
+/* work[0] is now what the context works on; it cannot be ready before `from_ps`. */
+static void begin(struct tr_ring_ctx *c, int64_t from_ps)
+{
+    const struct tr_work *w = &c->work[0];
+    c->ready_ps = c->began_ps = TR_MAX(c->post_ps[0] + w->delay_ps, from_ps);
+    c->segments = w->gaps;
+    c->left_ps = w->gpu_ps - w->gaps * (w->gpu_ps / (w->gaps + 1));
+}
+
+void tr_ring_post(struct tr_ring *r, int ctx, int64_t now_ns, const struct tr_work *work)
+{
+    struct tr_ring_ctx *c = &r->ctx[ctx];
+    bool idle = true;
+    tr_assert(c->queued < 2 && work->gpu_ps > work->gaps);
+    for (int i = 0; i < r->n && idle; i++)
+        idle = r->ctx[i].queued == 0;
+    if (idle || r->clock_ps > REBASE_PS)
+        rebase(r);
+    if (idle && now_ns > r->base_ns) {
+        r->base_ns = now_ns;
+        r->clock_ps = 0;
+    }
+    int64_t now_ps = TR_MAX((now_ns - r->base_ns) * TR_PS_PER_NS, r->clock_ps);
+    c->work[c->queued] = *work;
+    c->post_ps[c->queued] = now_ps;
+    if (c->queued++ == 0)
+        begin(c, now_ps);
+}
+
+/* The context whose turn is next; false when none is ready at or before the clock and none becomes
+ * ready before `limit_ps`. Moves the clock over idle time. */
+static bool pick(struct tr_ring *r, int64_t limit_ps)
+{
+    int64_t earliest_ps = INT64_MAX;
+    for (int i = 0; i < r->n; i++)
+        if (r->ctx[i].queued > 0)
+            earliest_ps = TR_MIN(earliest_ps, r->ctx[i].ready_ps);
+    if (earliest_ps > r->clock_ps) {
+        if (earliest_ps >= limit_ps)
+            return false;
+        r->clock_ps = earliest_ps;
+    }
+    int next = r->last;
+    do
+        next = next + 1 < r->n ? next + 1 : 0;
+    while (!is_ready(r, next));
+    r->pay_ps = r->last >= 0 && next != r->last ? r->switch_ps : 0;
+    r->owner = r->last = next;
+    r->left_ps = r->quantum_ps;
+    r->slices++;
+    return true;
+}
+
+/* The owner's segment is done. Returns true if that completes its piece of work. */
+static bool end_segment(struct tr_ring *r)
+{
+    struct tr_ring_ctx *c = &r->ctx[r->owner];
+    if (c->segments > 0) {
+        c->segments--;
+        c->left_ps = c->work[0].gpu_ps / (c->work[0].gaps + 1);
+        c->ready_ps = r->clock_ps + c->work[0].gap_ps;
+        if (c->ready_ps > r->clock_ps)
+            r->owner = -1;
+        return false;
+    }
+    if (--c->queued > 0) {
+        c->work[0] = c->work[1];
+        c->post_ps[0] = c->post_ps[1];
+        begin(c, r->clock_ps);
+    }
+    if (!is_ready(r, r->owner))
+        r->owner = -1;
+    return true;
+}
+
+/* Who else wants the card: how many are ready, and when the next one becomes so. */
+static int others(const struct tr_ring *r, int64_t *next_ready_ps)
+{
+    int n = 0;
+    *next_ready_ps = INT64_MAX;
+    for (int i = 0; i < r->n; i++) {
+        if (i == r->owner || r->ctx[i].queued == 0)
+            continue;
+        if (r->ctx[i].ready_ps <= r->clock_ps)
+            n++;
+        else
+            *next_ready_ps = TR_MIN(*next_ready_ps, r->ctx[i].ready_ps);
+    }
+    return n;
+}
+
+/* Whole rounds of `n` ready contexts in which nothing ends, nothing becomes ready and the limit is
+ * not reached leave the ring as it was but for the clock and the work left. */
+static void skip_rounds(struct tr_ring *r, int n, int64_t next_ready_ps, int64_t limit_ps)
+{
+    int64_t q = r->quantum_ps, round_ps = n * (q + r->switch_ps);
+    int64_t rounds = (TR_MIN(next_ready_ps, limit_ps) - r->clock_ps - 1) / round_ps;
+    for (int i = 0; i < r->n && rounds > 0; i++)
+        if (is_ready(r, i))
+            rounds = TR_MIN(rounds, (r->ctx[i].left_ps - 1) / q);
+    if (rounds <= 0)
+        return;
+    for (int i = 0; i < r->n; i++)
+        if (is_ready(r, i))
+            r->ctx[i].left_ps -= rounds * q;
+    r->clock_ps += rounds * round_ps;
+    r->busy_ps += rounds * n * q;
+    r->switched_ps += rounds * n * r->switch_ps;
+    r->slices += rounds * n;
+}
+
+/* Lets the owner run as far as nothing can change. */
+static void run(struct tr_ring *r, int64_t limit_ps)
+{
+    struct tr_ring_ctx *c = &r->ctx[r->owner];
+    int64_t next_ready_ps;
+    int n = others(r, &next_ready_ps);
+    if (r->left_ps == 0) {
+        if (n > 0) {
+            r->owner = -1;
+            return;
+        }
+        r->left_ps = r->quantum_ps;
+    }
+    if (n > 0 && r->left_ps == r->quantum_ps && !r->exact)
+        skip_rounds(r, n + 1, next_ready_ps, limit_ps);
+    int64_t span_ps = r->left_ps;
+    if (n == 0) { /* quanta are renewed until one ends with a neighbour ready */
+        span_ps = INT64_MAX;
+        if (next_ready_ps != INT64_MAX) {
+            int64_t beyond_ps = next_ready_ps - r->clock_ps - r->left_ps;
+            int64_t quanta = beyond_ps > 0 ? (beyond_ps + r->quantum_ps - 1) / r->quantum_ps : 0;
+            span_ps = r->left_ps + quanta * r->quantum_ps;
+        }
+    }
+    span_ps = TR_MIN(TR_MIN(span_ps, c->left_ps), limit_ps - r->clock_ps);
+    r->clock_ps += span_ps;
+    r->busy_ps += span_ps;
+    c->left_ps -= span_ps;
+    if (span_ps <= r->left_ps) {
+        r->left_ps -= span_ps;
+    } else {
+        int64_t over_ps = (span_ps - r->left_ps) % r->quantum_ps;
+        r->left_ps = over_ps == 0 ? 0 : r->quantum_ps - over_ps;
+    }
+}
+
+static bool pay(struct tr_ring *r, int64_t limit_ps)
+{
+    int64_t span_ps = TR_MIN(r->pay_ps, limit_ps - r->clock_ps);
+    r->clock_ps += span_ps;
+    r->switched_ps += span_ps;
+    r->pay_ps -= span_ps;
+    return r->pay_ps == 0;
+}
+
+int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_ns,
+                    int64_t *lost_ps)
+{
+    if (r->clock_ps > REBASE_PS)
+        rebase(r);
+    int64_t span_ns = until_ns - r->base_ns;
+    int64_t limit_ps =
+        span_ns > INT64_MAX / 2 / TR_PS_PER_NS ? INT64_MAX / 2 : span_ns * TR_PS_PER_NS;
+    while (r->clock_ps < limit_ps) {
+        if (r->owner < 0 && !pick(r, limit_ps))
+            return 0;
+        if (r->pay_ps > 0 && !pay(r, limit_ps))
+            return 0;
+        struct tr_ring_ctx *c = &r->ctx[r->owner];
+        if (c->left_ps > 0)
+            run(r, limit_ps);
+        if (r->owner < 0 || c->left_ps > 0 || r->clock_ps >= limit_ps)
+            continue;
+        int done = r->owner;
+        int64_t ideal_ps = c->work[0].gpu_ps + c->work[0].gaps * c->work[0].gap_ps;
+        int64_t began_ps = c->began_ps;
+        if (end_segment(r)) {
+            *ctx = done;
+            *end_ns = r->base_ns + r->clock_ps / TR_PS_PER_NS;
+            *lost_ps = r->clock_ps - began_ps - ideal_ps;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+struct tr_ring_stats tr_ring_stats(const struct tr_ring *r)
+{
+    return (struct tr_ring_stats){
+        .busy_ns = r->busy_ns + r->busy_ps / TR_PS_PER_NS,
+        .switch_ns = r->switched_ns + r->switched_ps / TR_PS_PER_NS,
+        .slices = r->slices,
+    };
+}
