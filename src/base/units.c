@@ -103,11 +103,13 @@ static const char *quote(char buf[64], const char *text)
     return buf;
 }
 
-static int refuse(struct tr_err *err, const struct quantity *q, const char *text, const char *why)
+/* `problem` completes a sentence that starts with the text: "is negative". */
+static int refuse(struct tr_err *err, const struct quantity *q, const char *text,
+                  const char *problem)
 {
     char quoted[64];
-    return tr_err_set(err, TR_EINPUT, "%s is not %s%s; allowed is %s", quote(quoted, text), q->what,
-                      why, q->allowed);
+    return tr_err_set(err, TR_EINPUT, "%s %s; %s is %s", quote(quoted, text), problem, q->what,
+                      q->allowed);
 }
 
 /* Says which unit was probably meant, when the text after the number is nearly one. */
@@ -115,17 +117,18 @@ static int refuse_unit(struct tr_err *err, const struct quantity *q, const char 
                        const char *suffix)
 {
     const char *names[16];
-    char quoted[64], why[128] = "";
+    char quoted[64], problem[128];
 
+    if (*suffix == '\0')
+        return refuse(err, q, text, "has no unit");
     tr_assert(q->n_units <= TR_LEN(names));
     for (size_t i = 0; i < q->n_units; i++)
         names[i] = q->units[i].name;
     const char *meant = tr_nearest(suffix, names, q->n_units);
-    if (*suffix == '\0')
-        snprintf(why, sizeof(why), " without a unit");
-    else if (meant && *meant)
-        snprintf(why, sizeof(why), ": no unit %s (did you mean %s?)", quote(quoted, suffix), meant);
-    return refuse(err, q, text, why);
+    snprintf(problem, sizeof(problem), "ends in %s%s%s%s", quote(quoted, suffix),
+             meant ? " (did you mean " : ", which is no unit here", meant ? meant : "",
+             meant ? "?)" : "");
+    return refuse(err, q, text, problem);
 }
 
 /* Reads a number and a unit. `value` is in the base unit; a number too large or too small for a
@@ -134,10 +137,10 @@ static int read_quantity(const char *text, const struct quantity *q, double *val
                          struct tr_err *err)
 {
     if (*text == '-' && number_end(text + 1))
-        return refuse(err, q, text, " (negative)");
+        return refuse(err, q, text, "is negative");
     const char *suffix = number_end(text);
     if (!suffix)
-        return refuse(err, q, text, "");
+        return refuse(err, q, text, "does not start with a digit");
 
     const struct unit *unit = NULL;
     for (size_t i = 0; i < q->n_units && !unit; i++)
@@ -157,7 +160,7 @@ static int read_quantity(const char *text, const struct quantity *q, double *val
     if (unit->divisor > 0.0)
         parsed /= unit->divisor;
     if (out_of_range || !isfinite(parsed))
-        return refuse(err, q, text, parsed < 1.0 ? " (too small)" : " (too large)");
+        return refuse(err, q, text, parsed < 1.0 ? "is too small" : "is too large");
     *value = parsed;
     return 0;
 }
@@ -174,7 +177,7 @@ static int read_whole(const char *text, const struct quantity *q, double max, co
         return refuse(err, q, text, too_large);
     *value = (int64_t)(parsed + 0.5);
     if (*value == 0 && parsed > 0.0)
-        return refuse(err, q, text, " (too small)");
+        return refuse(err, q, text, "is too small");
     return 0;
 }
 
@@ -184,12 +187,12 @@ int tr_units_duration(const char *text, int64_t *ns, struct tr_err *err)
         *ns = 0;
         return 0;
     }
-    return read_whole(text, &duration, MAX_DURATION_NS, " (more than 100 years)", ns, err);
+    return read_whole(text, &duration, MAX_DURATION_NS, "is more than 100 years", ns, err);
 }
 
 int tr_units_bytes(const char *text, int64_t *bytes, struct tr_err *err)
 {
-    return read_whole(text, &bytes_quantity, MAX_BYTES, " (too large)", bytes, err);
+    return read_whole(text, &bytes_quantity, MAX_BYTES, "is too large", bytes, err);
 }
 
 int tr_units_rate(const char *text, double *per_s, struct tr_err *err)
@@ -223,13 +226,13 @@ int tr_units_integer(const char *text, int64_t *value, struct tr_err *err)
         "a whole number", "digits only, such as 4096, up to 9223372036854775807", NULL, 0};
 
     if (*text == '-' && is_digit(text[1]))
-        return refuse(err, &integer, text, " of 0 or more");
+        return refuse(err, &integer, text, "is negative");
     if (!is_digit(*text) || *skip_digits(text) != '\0')
-        return refuse(err, &integer, text, "");
+        return refuse(err, &integer, text, "is not made of digits only");
     int64_t sum = 0;
     for (const char *p = text; *p; p++)
         if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, *p - '0', &sum))
-            return refuse(err, &integer, text, " in range");
+            return refuse(err, &integer, text, "is too large");
     *value = sum;
     return 0;
 }
