@@ -695,12 +695,12 @@ int32_t tr_engine_blocks_used(const struct tr_engine *e)
     return e->cfg.num_gpu_blocks - e->free_blocks;
 }
 
-int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns)
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns, int64_t min_id)
 {
     int64_t n = 0;
     for (uint32_t i = e->fresh.head; i != NONE && e->req[i].arrival_ns < arrival_ns;
          i = e->req[i].next)
-        n++;
+        n += e->req[i].id >= min_id;
     return n;
 }
 

@@ -104,9 +104,9 @@ void tr_engine_lost(struct tr_engine *e, int64_t ps);
 int32_t tr_engine_waiting(const struct tr_engine *e);
 int32_t tr_engine_running(const struct tr_engine *e);
 int32_t tr_engine_blocks_used(const struct tr_engine *e);
-/* Waiting requests without a first token whose planned arrival is before `arrival_ns`: they are
- * certain to take at least now - arrival. */
-int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns);
+/* Waiting requests that never ran, numbered `min_id` or more, whose planned arrival is before
+ * `arrival_ns`: they are certain to take at least now - arrival. */
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns, int64_t min_id);
 const struct tr_engine_stats *tr_engine_stats(const struct tr_engine *e);
 
 #endif

@@ -1,0 +1,183 @@
+/* Routing and the bookkeeping of many devices. */
+#include "fleet/fleet.h"
+
+#include <stdlib.h>
+
+#include "num/num.h"
+
+struct tr_fleet {
+    struct tr_fleet_config cfg;
+    struct tr_device **device; /* gpus x parts; NULL where not simulated */
+    int n_devices;
+    int pods_per_gpu, n_pods, simulated_pods;
+    struct place {
+        int part, pod;
+    } place[TR_MAX_PODS]; /* of a GPU's pods */
+    uint64_t route_stream;
+    int64_t sent;
+    bool stateful;
+};
+
+struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink, void *arg)
+{
+    struct tr_fleet *f = tr_calloc(1, sizeof *f);
+    f->cfg = *config;
+    f->stateful = config->router == TR_ROUTE_LEAST_REQUESTS;
+    if (f->cfg.simulated_gpus <= 0 || f->cfg.simulated_gpus > config->gpus || f->stateful)
+        f->cfg.simulated_gpus = config->gpus;
+    for (int p = 0; p < config->parts; p++)
+        for (int i = 0; i < config->device[p].n_pods; i++)
+            f->place[f->pods_per_gpu++] = (struct place){p, i};
+    f->n_pods = f->pods_per_gpu * config->gpus;
+    f->simulated_pods = f->pods_per_gpu * f->cfg.simulated_gpus;
+    f->n_devices = config->parts * f->cfg.simulated_gpus;
+    f->device = tr_calloc((size_t)f->n_devices, sizeof *f->device);
+    for (int i = 0, first = 0; i < f->n_devices; i++) {
+        struct tr_device_config dc = config->device[i % config->parts];
+        dc.first_pod = first;
+        first += dc.n_pods;
+        f->device[i] = tr_device_new(&dc, sink, arg);
+    }
+    f->route_stream = tr_rng_stream("route", 0, 0);
+    return f;
+}
+
+void tr_fleet_free(struct tr_fleet *f)
+{
+    if (f == NULL)
+        return;
+    for (int i = 0; i < f->n_devices; i++)
+        tr_device_free(f->device[i]);
+    free(f->device);
+    free(f);
+}
+
+void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg)
+{
+    for (int i = 0; i < f->n_devices; i++)
+        tr_device_trace(f->device[i], sink, arg);
+}
+
+static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
+{
+    struct place at = f->place[pod % f->pods_per_gpu];
+    *ctx = at.pod;
+    return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
+}
+
+static int at_random(const struct tr_fleet *f, uint64_t index, int n)
+{
+    int pick = (int)(tr_rng_unit(f->cfg.seed, f->route_stream, index) * n);
+    return TR_MIN(pick, n - 1);
+}
+
+static int least_loaded(const struct tr_fleet *f)
+{
+    int best = 0, ctx;
+    int32_t fewest = INT32_MAX;
+    for (int pod = 0; pod < f->n_pods; pod++) {
+        struct tr_device *d = device_of(f, pod, &ctx);
+        int32_t n = tr_device_outstanding(d, ctx);
+        if (n < fewest) {
+            fewest = n;
+            best = pod;
+        }
+    }
+    return best;
+}
+
+/* Draws depend on the request's id or session alone, so that the same request takes the same way in
+ * every run with as many pods. */
+static int route(struct tr_fleet *f, const struct tr_fleet_request *q)
+{
+    uint64_t id = (uint64_t)q->engine.id;
+    int tenants = TR_MAX(f->cfg.n_tenants, 1), tenant = q->engine.tenant % tenants;
+    switch (f->cfg.router) {
+    case TR_ROUTE_ROUND_ROBIN:
+        return (int)(f->sent % f->n_pods);
+    case TR_ROUTE_LEAST_REQUESTS:
+        return least_loaded(f);
+    case TR_ROUTE_SESSION:
+        return at_random(f, q->session < 0 ? id : tr_hash(&q->session, sizeof q->session, 0),
+                         f->n_pods);
+    case TR_ROUTE_TENANT: {
+        if (f->n_pods < tenants)
+            return tenant % f->n_pods;
+        int own = (f->n_pods - tenant + tenants - 1) / tenants;
+        return tenant + at_random(f, id, own) * tenants;
+    }
+    default:
+        return at_random(f, id, f->n_pods);
+    }
+}
+
+bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t *events)
+{
+    if (f->stateful)
+        *events += tr_fleet_advance(f, q->engine.arrival_ns);
+    int pod = route(f, q), ctx;
+    f->sent++;
+    if (pod >= f->simulated_pods)
+        return false;
+    struct tr_device *d = device_of(f, pod, &ctx);
+    if (!f->stateful)
+        *events += tr_device_advance(d, q->engine.arrival_ns);
+    tr_device_send(d, ctx, &q->engine, q->engine.arrival_ns + TR_API_NS);
+    return true;
+}
+
+int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns)
+{
+    int64_t events = 0;
+    for (int i = 0; i < f->n_devices; i++)
+        events += tr_device_advance(f->device[i], until_ns);
+    return events;
+}
+
+int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int64_t arrival_ns, int64_t min_id)
+{
+    int64_t n = 0;
+    for (int pod = 0; pod < f->simulated_pods; pod++) {
+        int ctx;
+        struct tr_device *d = device_of(f, pod, &ctx);
+        n += tr_engine_waiting_since(tr_device_engine(d, ctx), arrival_ns, min_id);
+    }
+    return n;
+}
+
+int64_t tr_fleet_waiting(const struct tr_fleet *f)
+{
+    int64_t n = 0;
+    for (int pod = 0; pod < f->simulated_pods; pod++) {
+        int ctx;
+        struct tr_device *d = device_of(f, pod, &ctx);
+        n += tr_engine_waiting(tr_device_engine(d, ctx));
+    }
+    return n;
+}
+
+struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
+{
+    struct tr_fleet_stats s = {.pods = f->n_pods, .simulated_pods = f->simulated_pods};
+    double span_us = (double)TR_MAX(end_ns, 1) / 1000.0;
+    for (int i = 0; i < f->n_devices; i++) {
+        struct tr_ring_stats ring = tr_device_ring_stats(f->device[i]);
+        s.busy_ns += ring.busy_ns;
+        s.switch_ns += ring.switch_ns;
+        s.slices += ring.slices;
+    }
+    s.busy_fraction = (double)s.busy_ns / 1000.0 / (span_us * f->n_devices);
+    for (int pod = 0; pod < f->simulated_pods; pod++) {
+        int ctx;
+        struct tr_device *d = device_of(f, pod, &ctx);
+        const struct tr_engine_stats *e = tr_engine_stats(tr_device_engine(d, ctx));
+        double blocks = f->cfg.device[f->place[pod % f->pods_per_gpu].part].engine.num_gpu_blocks;
+        s.steps += e->steps;
+        s.preemptions += e->preemptions;
+        s.prefill_tok += e->prefill_tok;
+        s.decode_tok += e->decode_tok;
+        s.kv_mean += (double)e->kv_block_us / span_us / blocks / f->simulated_pods;
+        s.kv_max = TR_MAX(s.kv_max, e->kv_used_max / blocks);
+    }
+    return s;
+}

@@ -1,0 +1,56 @@
+/* fleet: identical GPUs under one arrangement, and the router in front of them.
+ *
+ * Pods are numbered GPU by GPU, part by part. With a router that does not look at load, a pod's
+ * requests depend on nothing but the stream, so each GPU is brought forward only when something
+ * happens to it, and a sample of the GPUs stands for all of them without bias: `simulated_gpus`
+ * leaves the others out (their requests are routed to them and not simulated). least-requests needs
+ * all of them, up to date, at every arrival.
+ */
+#ifndef TR_FLEET_FLEET_H
+#define TR_FLEET_FLEET_H
+
+#include "catalog/router.h"
+#include "share/device.h"
+
+struct tr_fleet_config {
+    int gpus;
+    int simulated_gpus; /* 0 or >= gpus: all */
+    int parts;          /* devices per GPU */
+    struct tr_device_config device[TR_MAX_PARTS];
+    enum tr_router router;
+    int n_tenants;
+    uint64_t seed;
+};
+
+/* What the router needs of a request, beside what the engine does. */
+struct tr_fleet_request {
+    struct tr_engine_request engine;
+    int64_t session; /* -1: none */
+};
+
+struct tr_fleet_stats {
+    int64_t steps, preemptions, prefill_tok, decode_tok;
+    int64_t busy_ns, switch_ns, slices; /* summed over devices; see busy_fraction */
+    double busy_fraction;               /* of device time until `end_ns` */
+    double kv_mean, kv_max;             /* share of the pods' KV blocks: mean over time, peak */
+    int pods, simulated_pods;
+};
+
+struct tr_fleet;
+
+struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink,
+                              void *arg);
+void tr_fleet_free(struct tr_fleet *f);
+void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg);
+
+/* Routes and sends a request at its planned arrival; arrivals never decrease. Returns false when it
+ * went to a GPU that is not simulated. Adds the events processed to *events. */
+bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *request, int64_t *events);
+/* Brings all GPUs to `until_ns` (TR_TIME_NEVER: to the end). Returns the events processed. */
+int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns);
+/* Waiting requests that are certain to miss: see tr_engine_waiting_since. */
+int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int64_t arrival_ns, int64_t min_id);
+int64_t tr_fleet_waiting(const struct tr_fleet *f);
+struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns);
+
+#endif

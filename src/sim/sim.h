@@ -1,0 +1,57 @@
+/* sim: one run: traffic through a fleet to an outcome.
+ *
+ * The same source and seed give the same bytes. A run that serves a yes-or-no question may stop as
+ * soon as the answer is certain (`decide`): enough requests have missed, or too few are left that
+ * could. A run that has processed its event budget without a request leaving reports a bug instead
+ * of hanging.
+ */
+#ifndef TR_SIM_SIM_H
+#define TR_SIM_SIM_H
+
+#include "fleet/fleet.h"
+#include "record/record.h"
+#include "traffic/traffic.h"
+
+/* Which minutes of the traffic are inside spikes: those whose request rate is above three times the
+ * median minute of the run. */
+struct tr_spikes {
+    int64_t n_minutes, in_spike, requests, span_ns;
+    uint8_t *minute;
+    double median_rate; /* 1/s */
+    double peak_rate;   /* the busiest minute, 1/s */
+};
+void tr_spikes_find(struct tr_spikes *s, struct tr_source *src);
+bool tr_spikes_at(const struct tr_spikes *s, int64_t time_ns);
+void tr_spikes_free(struct tr_spikes *s);
+
+struct tr_sim_config {
+    struct tr_fleet_config fleet;
+    const struct tr_slo *slo;
+    const struct tr_spikes *spikes; /* NULL: none */
+    int64_t expected;  /* requests in the source, for `decide` and progress; 0: unknown */
+    int64_t warmup;    /* the first so many requests do not count */
+    bool decide;       /* stop when it is certain whether the objectives are met */
+    int64_t max_queue; /* stop, not met, when more requests wait; 0: no limit */
+    const volatile sig_atomic_t *stop;
+    _Atomic int64_t *simulated; /* progress: requests simulated so far, added to; may be NULL */
+    tr_engine_sink *on_record;  /* NULL, or hears every record */
+    void *on_record_arg;
+    tr_trace_sink *trace; /* NULL, or hears every event, in order of time per device */
+    void *trace_arg;
+};
+
+struct tr_sim_result {
+    struct tr_outcome outcome;
+    struct tr_fleet_stats fleet;
+    bool meets;
+    bool queue_overflow;
+    int64_t requests; /* simulated */
+};
+
+/* Runs the source from its start. TR_EINTR when *stop became non-zero (the result holds what was
+ * finished), TR_EBUG on a livelock. */
+int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
+               struct tr_sim_result *result, struct tr_err *err);
+void tr_sim_result_free(struct tr_sim_result *r);
+
+#endif
