@@ -106,7 +106,7 @@ const char *tr_units_show_count(char buf[32], int64_t n);
 /* ---- files ------------------------------------------------------------------------------- */
 
 /* Reads a whole file of at most `max_bytes` into a malloc'd, NUL-terminated buffer. "-" is standard
- * input. TR_EINPUT when it is missing, a folder or too large. */
+ * input. TR_EINPUT when it is missing (with the nearest name there is), a folder or too large. */
 int tr_file_read(const char *path, size_t max_bytes, char **data, size_t *len, struct tr_err *err);
 
 /* ---- worker pool ------------------------------------------------------------------------- */

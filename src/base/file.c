@@ -1,11 +1,14 @@
 /* file: a whole file into memory, never more of it than the caller allows. */
 #include "base/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MAX_NAMES 10000 /* of a folder, looked at for the nearest name */
 
 /* Whose fault a failed call is: the path's, or the machine's. */
 static enum tr_code blame(int error)
@@ -19,6 +22,48 @@ static int fail(struct tr_err *err, const char *path, const char *what, int erro
     char text[128];
     return tr_err_set(err, blame(error), "%s: cannot be %s: %s", path, what,
                       strerror_r(error, text, sizeof(text)));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The name in `folder` that is nearest to `word`, or NULL. The names are sorted first, because a
+ * folder's own order is not the same everywhere. */
+static const char *nearest_in(struct tr_arena *arena, const char *folder, const char *word)
+{
+    const char **names = NULL, *nearest;
+    size_t n = 0, cap = 0;
+    struct dirent *entry;
+    DIR *dir = opendir(folder);
+
+    if (!dir)
+        return NULL;
+    while (n < MAX_NAMES && (entry = readdir(dir))) {
+        tr_grow(&names, &cap, n + 1, sizeof(*names));
+        names[n++] = tr_arena_strdup(arena, entry->d_name);
+    }
+    closedir(dir);
+    if (n > 0)
+        qsort(names, n, sizeof(*names), compare_names);
+    nearest = tr_nearest(word, names, n);
+    free(names);
+    return nearest;
+}
+
+static int missing(struct tr_err *err, const char *path)
+{
+    struct tr_arena arena = {0};
+    const char *slash = strrchr(path, '/');
+    const char *word = slash ? slash + 1 : path;
+    const char *prefix = tr_arena_strndup(&arena, path, (size_t)(word - path));
+    const char *nearest = nearest_in(&arena, slash ? prefix : ".", word);
+    int rc = nearest ? tr_err_set(err, TR_EINPUT, "%s: no such file; did you mean %s%s?", path,
+                                  prefix, nearest)
+                     : tr_err_set(err, TR_EINPUT, "%s: no such file", path);
+    tr_arena_free(&arena);
+    return rc;
 }
 
 static int too_large(struct tr_err *err, const char *path, size_t max_bytes)
@@ -60,6 +105,8 @@ int tr_file_read(const char *path, size_t max_bytes, char **data, size_t *len, s
     int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     int rc;
 
+    if (fd < 0 && errno == ENOENT)
+        return missing(err, path);
     if (fd < 0)
         return fail(err, name, "opened", errno);
     if (fstat(fd, &st) < 0)

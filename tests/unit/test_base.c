@@ -235,7 +235,7 @@ static void the_nearest_name_is_a_plausible_slip(void **state)
 static void ties_go_to_the_first_name(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a10g", "a100", "a10g"};
+    static const char *const names[] = {"a10g", "a100", "a10x"};
     assert_ptr_equal(tr_nearest("a10", names, 3), names[0]);
     assert_ptr_equal(tr_nearest("a100", names, 3), names[1]);
 }
@@ -305,13 +305,29 @@ static void what_cannot_be_read_is_refused_with_the_reason(void **state)
     (void)state;
     char path[128];
     read_fails(folder, 1000, "is a folder; a file is expected");
-    read_fails("/nonexistent/x.yaml", 1000, "No such file or directory");
+    read_fails("/nonexistent/x.yaml", 1000, "no such file");
     new_file(path, "abc", 3);
     read_fails(path, 2, "too large: at most 2 bytes are read here");
     new_file(path, "", (off_t)3 << 30); /* 3 GiB of nothing: refused by its size, at once */
     read_fails(path, (size_t)64 << 20, "too large: at most 64 MiB are read here");
     unlink(path);
+    read_fails("/dev/null/x", 1000, "cannot be opened: Not a directory");
     read_fails("/dev/zero", 100000, "too large"); /* has no size, and no end */
+}
+
+static void a_missing_file_is_answered_with_the_nearest_name(void **state)
+{
+    (void)state;
+    char path[128], slip[128], message[400];
+    new_file(path, "", 0);
+    snprintf(slip, sizeof(slip), "%s/flie", folder);
+    snprintf(message, sizeof(message), "%s: no such file; did you mean %s?", slip, path);
+    read_fails(slip, 1000, message);
+    snprintf(slip, sizeof(slip), "%s/quite-another", folder);
+    snprintf(message, sizeof(message), "%s: no such file", slip);
+    read_fails(slip, 1000, message);
+    unlink(path);
+    read_fails("", 1000, "no such file");
 }
 
 static void standard_input_is_read_to_its_end(void **state)
@@ -428,6 +444,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_is_read_whole, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_cannot_be_read_is_refused_with_the_reason, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(a_missing_file_is_answered_with_the_nearest_name,
+                                        make_folder, remove_folder),
         cmocka_unit_test(standard_input_is_read_to_its_end),
         cmocka_unit_test(every_index_is_run_once_whatever_the_threads),
         cmocka_unit_test(a_pool_may_run_within_a_pool),
