@@ -3,8 +3,9 @@
  * An arrival says when a request is sent and how long its prompt and its answer are; it never says
  * what became of it. A source is an iterator: next() until it returns 0, rewind() and it yields the
  * same arrivals again. Whatever its length, a source takes a bounded amount of memory (a trace file
- * is kept as 16 bytes a request). Sources are values: two of the same description yield the same
- * arrivals, so every arrangement is tried on the very same requests.
+ * is kept as 16 bytes a request, and 4 more for each of tenant and session where it has them).
+ * Sources are values: two of the same description yield the same arrivals, so every arrangement is
+ * tried on the very same requests.
  *
  * Times start at 0 with the period (synthetic traffic) or with the first request (a trace).
  */
@@ -21,7 +22,7 @@ struct tr_arrival {
     int32_t output_tok; /* >= 1 */
     int32_t tenant;     /* 0.. */
     int32_t priority;
-    int64_t session;    /* -1: none; equal numbers go to the same pod under session-affine routing */
+    int64_t session; /* -1: none; equal numbers go to the same pod under session-affine routing */
 };
 
 /* ---- description of synthetic traffic ------------------------------------------------------- */
@@ -42,7 +43,7 @@ enum tr_length_kind { TR_LENGTH_FIXED, TR_LENGTH_LOGNORMAL };
 struct tr_length {
     enum tr_length_kind kind;
     int32_t fixed_tok;
-    double mean, cv;   /* of the clamped values */
+    double mean, cv; /* of the clamped values */
     int32_t min_tok, max_tok;
 };
 
@@ -54,11 +55,11 @@ struct tr_traffic_spec {
     const char *format; /* "azure", "vidur", "csv", or NULL: by the header */
     /* Column names for format csv; NULL: the defaults arrived_at, num_prefill_tokens, ... */
     const char *col_time, *col_prompt, *col_output, *col_tenant, *col_session;
-    double time_unit_s; /* seconds per unit of the time column; 0: the format's own */
+    double time_unit_s;   /* seconds per unit of the time column; 0: the format's own */
     int64_t max_requests; /* 0: all */
 
     enum tr_process process;
-    double burstiness;  /* gamma shape: 1 Poisson, below 1 burstier; vllm bench serve's word */
+    double burstiness; /* gamma shape: 1 Poisson, below 1 burstier; vllm bench serve's word */
     size_t n_knots, n_spikes;
     const struct tr_knot *knots;
     const struct tr_spike *spikes;
@@ -68,14 +69,15 @@ struct tr_traffic_spec {
     struct tr_length prompt, output;
 
     /* Applies to both. */
-    double rate_scale;  /* 1; a trace's times are divided by it */
+    double rate_scale;      /* 1; a trace's times are divided by it */
     bool capacity_relative; /* rate_scale is C / relative_to, set by plan once C is known */
     double relative_to;     /* 45 for the AKS chatbot case */
     int n_tenants;          /* tenants drawn per request by `shares` unless the trace has them */
     const double *shares;   /* n_tenants, sum 1 */
 };
 
-/* The AKS chatbot case: knots, spikes, modulation and lengths filled in (static storage). */
+/* The AKS chatbot case: knots, spikes, modulation and lengths filled in (static storage); what else
+ * the description holds stays as it is. */
 void tr_traffic_aks_chatbot(struct tr_traffic_spec *spec);
 /* Sensible zeroes: rate_scale 1, burstiness 1, one tenant. */
 void tr_traffic_spec_init(struct tr_traffic_spec *spec);
@@ -99,11 +101,15 @@ int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_
 /* 1 and the next arrival, times never decreasing; 0 at the end. */
 int tr_source_next(struct tr_source *src, struct tr_arrival *out);
 void tr_source_rewind(struct tr_source *src);
-/* A second, independent iterator over the same arrivals (for another thread); shares a trace's rows
- * with the first, which must outlive it. */
+/* A second, independent iterator over the same arrivals (for another thread), at their start. The
+ * two share a trace's rows, which are freed with the last of them. */
 struct tr_source *tr_source_clone(const struct tr_source *src);
-/* The end of the period: duration of a description, the last arrival of a trace. */
+/* The end of the period: duration of a description, the last arrival of a trace; the last arrival
+ * also where max_requests cuts a description short. */
 int64_t tr_source_span_ns(const struct tr_source *src);
+/* How many tenants the arrivals can name: those of the description or, when the trace has a column
+ * of them, of the trace. */
+int tr_source_tenants(const struct tr_source *src);
 void tr_source_close(struct tr_source *src);
 
 /* Constant Poisson at `rate`, for `n` arrivals, whose lengths and tenants are drawn from the
