@@ -62,4 +62,7 @@ enum tr_format { TR_FORMAT_TABLE, TR_FORMAT_JSON, TR_FORMAT_CSV, TR_FORMAT_YAML 
 /* "0.1.0": the version that every result carries. */
 const char *tr_version(void);
 
+/* Which of the `n` candidates a misspelt `word` was probably meant to be; NULL: none is near. */
+const char *tr_suggest(const char *word, const char *const *candidates, size_t n);
+
 #endif

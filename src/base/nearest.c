@@ -55,3 +55,8 @@ const char *tr_nearest(const char *word, const char *const *candidates, size_t n
     }
     return nearest;
 }
+
+const char *tr_suggest(const char *word, const char *const *candidates, size_t n)
+{
+    return tr_nearest(word, candidates, n);
+}
