@@ -117,6 +117,10 @@ int tr_file_read(const char *path, size_t max_bytes, char **data, size_t *len, s
  * for any thread count. Stopping early and progress are fn's business (it sees both through `arg`).
  */
 void tr_pool_run(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg);
+/* The same, with the calling thread free of work: it calls tick(tick_arg) about ten times a second
+ * until all is done, and once at the end. */
+void tr_pool_run_watched(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg,
+                         void (*tick)(void *arg), void *tick_arg);
 int tr_pool_cpus(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_THREADS 1024
@@ -14,6 +15,7 @@ struct pool {
     void *arg;
     size_t n;
     atomic_size_t next;
+    atomic_int running; /* workers that have not finished */
 };
 
 int tr_pool_cpus(void)
@@ -32,32 +34,63 @@ static void *work(void *arg)
     size_t i;
     while ((i = atomic_fetch_add(&pool->next, 1)) < pool->n)
         pool->fn(pool->arg, i);
+    atomic_fetch_sub(&pool->running, 1);
     return NULL;
+}
+
+/* Starts up to `wanted` workers and returns how many there are; fewer only take longer. Signals
+ * stay with the calling thread, whose handlers expect them. */
+static size_t start_workers(struct pool *pool, pthread_t *ids, size_t wanted)
+{
+    sigset_t all, old;
+    size_t started = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    atomic_store(&pool->running, (int)wanted);
+    while (started < wanted && pthread_create(&ids[started], NULL, work, pool) == 0)
+        started++;
+    atomic_fetch_sub(&pool->running, (int)(wanted - started));
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return started;
+}
+
+static size_t wanted_threads(int threads, size_t n)
+{
+    size_t wanted = threads > 0 ? (size_t)threads : (size_t)tr_pool_cpus();
+    return TR_MIN(TR_MIN(wanted, n), (size_t)MAX_THREADS);
 }
 
 void tr_pool_run(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg)
 {
     struct pool pool = {.fn = fn, .arg = arg, .n = n};
-    size_t wanted = threads > 0 ? (size_t)threads : (size_t)tr_pool_cpus();
-    wanted = TR_MIN(TR_MIN(wanted, n), (size_t)MAX_THREADS);
+    size_t wanted = wanted_threads(threads, n);
     if (wanted <= 1) {
         work(&pool);
         return;
     }
-
-    /* Signals stay with the calling thread, whose handlers expect it. */
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_t *ids = tr_calloc(wanted - 1, sizeof(*ids));
-    size_t started = 0;
-    /* Fewer threads than asked for only take longer. */
-    while (started < wanted - 1 && pthread_create(&ids[started], NULL, work, &pool) == 0)
-        started++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-
+    size_t started = start_workers(&pool, ids, wanted - 1);
     work(&pool);
     for (size_t i = 0; i < started; i++)
         pthread_join(ids[i], NULL);
+    free(ids);
+}
+
+void tr_pool_run_watched(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg,
+                         void (*tick)(void *arg), void *tick_arg)
+{
+    struct pool pool = {.fn = fn, .arg = arg, .n = n};
+    size_t wanted = TR_MAX(wanted_threads(threads, n), 1U);
+    pthread_t *ids = tr_calloc(wanted, sizeof(*ids));
+    size_t started = start_workers(&pool, ids, wanted);
+    if (started == 0)
+        work(&pool);
+    while (started > 0 && atomic_load(&pool.running) > 0) {
+        tick(tick_arg);
+        nanosleep(&(struct timespec){.tv_nsec = 100 * TR_NS_PER_MS}, NULL);
+    }
+    for (size_t i = 0; i < started; i++)
+        pthread_join(ids[i], NULL);
+    tick(tick_arg);
     free(ids);
 }

@@ -27,40 +27,41 @@
 
 /* Means over the requests of a stream, exact sums over each (prompt, output) pair. */
 struct tr_lengths {
-    double requests;
+    int64_t requests;
     double prompt_tok, output_tok; /* means */
     double computed_tok;           /* prompt + output - 1: tokens through the layers */
     double context_all;            /* sum of contexts over computed tokens, mean per request */
     double context_decode;         /* the same over the tokens that decode */
     double resident_tok;           /* mean KV tokens held over a request's decoding life */
-    int32_t *prompt_sample;        /* up to 10,000 prompts, in order of arrival */
-    int32_t n_sample;
+    int32_t n_cum;                 /* cumulative counts by length in tokens, 0..n_cum - 1 */
+    int64_t *prompt_cum;           /* requests with a prompt of at most so many tokens */
+    int64_t *total_cum;            /* the same for prompt + output */
 };
 
 /* What hardware allows on one GPU under an arrangement, in requests/s. Each bound stands alone. */
 struct tr_ceiling {
-    double flops_per_request, flops_cached;     /* without, with a perfect prefix cache */
-    double kv_read_bytes, weight_read_bytes;    /* per request; per step */
-    double arithmetic, arithmetic_cached;       /* at 100 % of peak FLOP/s */
+    double flops_per_request, flops_cached;  /* without, with a perfect prefix cache */
+    double kv_read_bytes, weight_read_bytes; /* per request; per step */
+    double arithmetic, arithmetic_cached;    /* at 100 % of peak FLOP/s */
     double arithmetic_attained, arithmetic_cached_attained; /* at the efficiency that is reached */
-    double bandwidth;                           /* KV reads alone at peak bandwidth */
-    double kv_memory;                           /* Little's law with the KV cache full */
-    double concurrent;                          /* requests that fit, per GPU */
-    double lowest, lowest_cached;               /* the smallest bound without, with a cache */
+    double bandwidth;                                       /* KV reads alone at peak bandwidth */
+    double kv_memory;             /* Little's law with the KV cache full */
+    double concurrent;            /* requests that fit, per GPU */
+    double lowest, lowest_cached; /* the smallest bound without, with a cache */
 };
 
 /* ---- candidates ----------------------------------------------------------------------------- */
 
 enum tr_gate {
-    TR_GATE_OK,        /* evaluated */
-    TR_GATE_MODEL,     /* not modelled (yet) */
+    TR_GATE_OK,    /* evaluated */
+    TR_GATE_MODEL, /* not modelled (yet) */
     TR_GATE_QUALITY,
     TR_GATE_ISOLATION,
-    TR_GATE_GEOMETRY,  /* the GPU cannot be divided so */
-    TR_GATE_MEMORY,    /* weights or KV cache do not fit */
-    TR_GATE_BOUND,     /* an objective is missed on an empty share */
-    TR_GATE_FLEET,     /* no fleet size was found */
-    TR_GATE_STOPPED    /* interrupted before it was evaluated */
+    TR_GATE_GEOMETRY, /* the GPU cannot be divided so */
+    TR_GATE_MEMORY,   /* weights or KV cache do not fit */
+    TR_GATE_BOUND,    /* an objective is missed on an empty share */
+    TR_GATE_FLEET,    /* no fleet size was found */
+    TR_GATE_STOPPED   /* interrupted before it was evaluated */
 };
 
 struct tr_candidate {
@@ -70,7 +71,7 @@ struct tr_candidate {
     const struct tr_precision *precision;
     int precision_order; /* in the user's list */
     enum tr_gate gate;
-    char why[320];       /* the reason for a gate other than OK, with its numbers */
+    char why[320]; /* the reason for a gate other than OK, with its numbers */
 
     /* per part of the arrangement */
     struct tr_share_hw hw[TR_MAX_PARTS];
@@ -79,27 +80,27 @@ struct tr_candidate {
     struct tr_engine_config engine[TR_MAX_PARTS];
 
     struct tr_ceiling ceiling;
-    double unloaded_inside[8];       /* per objective: share of prompts met by the slowest share */
-    int64_t unloaded_ttft_ns[3];     /* p50, p95, p99 on an idle slowest share */
-    int64_t unloaded_mean_ttft_ns;   /* of the mean prompt */
-    double solo_answer_s;            /* time that one average answer occupies an idle share */
+    double unloaded_inside[8];     /* per objective: at most this share of requests can be inside,
+                                      even if each had the arrangement's fastest share to itself */
+    int64_t unloaded_ttft_ns[3];   /* p50, p95, p99 of that */
+    int64_t unloaded_mean_ttft_ns; /* of the mean prompt */
+    double solo_answer_s;          /* time that one average answer occupies an idle share */
 
     double capacity_rps, capacity_lo, capacity_hi; /* one GPU: median, lowest, highest over seeds */
     int capacity_seeds;
 
-    int nodes;          /* the smallest fleet; 0: none found */
-    bool beyond_max;    /* above nodes.max */
+    int nodes;       /* the smallest fleet; 0: none found */
+    bool beyond_max; /* above nodes.max */
     double usd_per_month;
     struct tr_sim_result result; /* of that fleet on the given traffic */
     enum tr_label label;
-    int sampled_gpus;   /* 0: all were simulated */
+    int sampled_gpus; /* 0: all were simulated */
 
-    int fail_nodes;     /* the largest fleet found too small, 0: none */
-    double fail_inside; /* share inside the objective that it missed by most */
-    int64_t fail_missed[TR_N_CAUSES]; /* and why */
+    int fail_nodes;                   /* the largest fleet found too small, 0: none */
+    int64_t fail_missed[TR_N_CAUSES]; /* and why its requests were outside, by cause */
 
-    int rank;           /* 1 the pick, 2 the runner-up, ...; 0: not ranked */
-    char cause[320];    /* one line: why it is not the pick */
+    int rank;        /* 1 the pick, 2 the runner-up, ...; 0: not ranked */
+    char cause[320]; /* one line: why it is not the pick */
 };
 
 /* ---- verdict -------------------------------------------------------------------------------- */
@@ -123,38 +124,41 @@ struct tr_plan {
     double relative_capacity; /* C of a capacity-relative scenario; 0: literal */
     struct tr_candidate *candidates;
     size_t n_candidates;
-    size_t *order;            /* candidate indices, best first, unranked last */
-    int pick, runner_up;      /* candidate indices; -1: none */
-    bool meets;               /* the pick meets the objective within nodes.max */
+    size_t *order;       /* candidate indices, best first, unranked last */
+    int pick, runner_up; /* candidate indices; -1: none */
+    bool meets;          /* the pick meets the objective within nodes.max */
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
-    const char *lines[24];    /* the verdict in words, one sentence or two each */
+    const char *lines[24]; /* the verdict in words, one sentence or two each */
     int n_not_modelled;
     const char *not_modelled[16];
     int64_t simulated_requests;
     bool interrupted;
 };
 
-/* ---- the steps (each in its own file) --------------------------------------------------------- */
+/* ---- the steps (each in its own file) ---------------------------------------------------------
+ */
 
 void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src);
 void tr_lengths_fixed(struct tr_lengths *l, struct tr_arena *arena, int32_t prompt_tok,
                       int32_t output_tok);
+/* The share of requests at or below a length, by one of the two cumulative counts. */
+double tr_lengths_share(const struct tr_lengths *l, const int64_t *cum, int64_t limit_tok);
+int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q);
 void tr_ceiling_compute(struct tr_ceiling *c, const struct tr_candidate *cand,
                         const struct tr_model *model, const struct tr_lengths *lengths);
 
 /* Fills a candidate from texts: gates QUALITY, ISOLATION, GEOMETRY, MEMORY, MODEL. `w` is the
  * workload; TR_EINPUT only when the text itself cannot be parsed. */
-void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena,
-                        const struct tr_scenario *s, const struct tr_node_type *node,
-                        const struct tr_arrangement *arrangement,
+void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
+                        const struct tr_node_type *node, const struct tr_arrangement *arrangement,
                         const struct tr_precision *precision, int precision_order);
 /* Unloaded latencies and the BOUND gate. */
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
                         const struct tr_lengths *lengths);
-struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c,
-                                          const struct tr_workload *w, int gpus, uint64_t seed);
+struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
+                                          int gpus, uint64_t seed);
 /* All candidates of the scenario; explicit `compare` texts that are wrong are TR_EINPUT. */
 int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
                             struct tr_candidate **out, size_t *n, struct tr_err *err);
@@ -162,7 +166,7 @@ int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
 struct tr_evaluation {
     const struct tr_scenario *scenario;
     const struct tr_plan_opts *opts;
-    struct tr_source *source;  /* cloned per run */
+    struct tr_source *source; /* cloned per run */
     const struct tr_spikes *spikes;
     const struct tr_lengths *lengths;
     _Atomic int64_t *simulated;

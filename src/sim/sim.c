@@ -12,19 +12,19 @@ struct run {
     struct tr_outcome outcome;
     int64_t last_departures, events_since;
     int64_t departures;
+    bool over; /* the answer is no */
 };
 
 /* ---- spikes ---------------------------------------------------------------------------------- */
 
 static int by_count(const void *a, const void *b)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
     return (x > y) - (x < y);
 }
 
 void tr_spikes_find(struct tr_spikes *s, struct tr_source *src)
 {
-    int64_t *count = NULL;
     size_t cap = 0, n = 0;
     struct tr_arrival a;
     *s = (struct tr_spikes){.span_ns = tr_source_span_ns(src)};
@@ -34,77 +34,62 @@ void tr_spikes_find(struct tr_spikes *s, struct tr_source *src)
         if (minute >= n) {
             size_t old = n;
             n = minute + 1;
-            tr_grow((void **)&count, &cap, n, sizeof *count);
-            memset(count + old, 0, (n - old) * sizeof *count);
+            tr_grow((void **)&s->count, &cap, n, sizeof *s->count);
+            memset(s->count + old, 0, (n - old) * sizeof *s->count);
         }
-        count[minute]++;
+        s->count[minute]++;
         s->requests++;
     }
     tr_source_rewind(src);
     if (n == 0)
         return;
-    int64_t *sorted = tr_calloc(n, sizeof *sorted);
-    memcpy(sorted, count, n * sizeof *sorted);
+    int32_t *sorted = tr_calloc(n, sizeof *sorted);
+    memcpy(sorted, s->count, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, by_count);
-    int64_t median = sorted[(n - 1) / 2];
+    int32_t median = sorted[(n - 1) / 2];
     s->median_rate = (double)median / 60.0;
     s->peak_rate = (double)sorted[n - 1] / 60.0;
     s->n_minutes = (int64_t)n;
-    s->minute = tr_calloc(n, 1);
-    for (size_t i = 0; i < n; i++) {
-        s->minute[i] = count[i] > 3 * median;
-        s->in_spike += s->minute[i] ? count[i] : 0;
-    }
+    s->limit = 3 * median;
+    for (size_t i = 0; i < n; i++)
+        s->in_spike += s->count[i] > s->limit ? s->count[i] : 0;
     free(sorted);
-    free(count);
 }
 
 bool tr_spikes_at(const struct tr_spikes *s, int64_t time_ns)
 {
     int64_t minute = time_ns / MINUTE_NS;
-    return s != NULL && minute < s->n_minutes && s->minute[minute];
+    return s != NULL && minute < s->n_minutes && s->count[minute] > s->limit;
 }
 
 void tr_spikes_free(struct tr_spikes *s)
 {
-    free(s->minute);
+    free(s->count);
     *s = (struct tr_spikes){0};
 }
 
 /* ---- deciding early -------------------------------------------------------------------------- */
 
-/* Of `total` requests that will decide, `outside` are certain to miss objective i and `inside` are
- * certain to meet it. Returns -1: cannot be met any more, 1: met whatever comes, 0: open. */
-static int decided(double fraction, int64_t total, int64_t inside, int64_t outside)
-{
-    if ((double)(total - outside) < fraction * (double)total)
-        return -1;
-    return (double)inside >= fraction * (double)total ? 1 : 0;
-}
-
-/* With a sample of the GPUs `expected` is itself an estimate, and so is the answer. */
-static int answer(const struct run *run, const struct tr_fleet *fleet, int64_t now_ns)
+/* Can some objective no longer be met, whatever comes? With a sample of the GPUs `expected` is
+ * itself an estimate, and so is the answer. */
+static bool missed(const struct run *run, const struct tr_fleet *fleet, int64_t now_ns)
 {
     const struct tr_sim_config *cfg = run->cfg;
     const struct tr_outcome *o = &run->outcome;
     bool spikes = cfg->slo->spikes_only;
     int64_t total = spikes ? (cfg->spikes != NULL ? cfg->spikes->in_spike : 0) : cfg->expected;
-    int met = 1;
     if (!cfg->decide || total <= 0)
-        return 0;
+        return false;
     for (int i = 0; i < cfg->slo->n; i++) {
         const struct tr_objective *obj = &cfg->slo->objective[i];
-        int64_t offered = spikes ? o->spike_offered : o->offered;
-        int64_t inside = spikes ? o->spike_inside[i] : o->inside[i];
-        int64_t outside = offered - inside;
+        int64_t outside =
+            spikes ? o->spike_offered - o->spike_inside[i] : o->offered - o->inside[i];
         if (!spikes && obj->metric != TR_TPOT)
             outside += tr_fleet_waiting_since(fleet, now_ns - obj->limit_ns, cfg->warmup);
-        int d = decided(obj->fraction, total, inside, outside);
-        if (d < 0)
-            return -1;
-        met = TR_MIN(met, d);
+        if ((double)(total - outside) < obj->fraction * (double)total)
+            return true;
     }
-    return met;
+    return false;
 }
 
 /* ---- the run --------------------------------------------------------------------------------- */
@@ -135,23 +120,20 @@ static bool stop_asked(const struct tr_sim_config *cfg)
     return cfg->stop != NULL && *cfg->stop != 0;
 }
 
-/* Every so many arrivals: is there a reason to stop? Sets *verdict as answer() does. */
-static int look(struct run *run, const struct tr_fleet *fleet, int64_t now_ns, int *verdict,
+/* Every so many arrivals: is there a reason to stop? Sets run->over when the answer is no. */
+static int look(struct run *run, const struct tr_fleet *fleet, int64_t now_ns,
                 struct tr_sim_result *result, struct tr_err *err)
 {
     const struct tr_sim_config *cfg = run->cfg;
     if (stop_asked(cfg))
         return tr_err_set(err, TR_EINTR, "interrupted after %" PRId64 " simulated requests",
                           run->departures);
-    *verdict = answer(run, fleet, now_ns);
-    if (*verdict == 0 && cfg->max_queue > 0 && tr_fleet_waiting(fleet) > cfg->max_queue) {
-        result->queue_overflow = true;
-        *verdict = -1;
-    }
+    result->queue_overflow = cfg->max_queue > 0 && tr_fleet_waiting(fleet) > cfg->max_queue;
+    run->over = result->queue_overflow || missed(run, fleet, now_ns);
     return TR_OK;
 }
 
-static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src, int *verdict,
+static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
                 struct tr_sim_result *result, struct tr_err *err)
 {
     struct tr_arrival a;
@@ -174,10 +156,9 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src, 
         events = 0;
         if (run->cfg->simulated != NULL)
             *run->cfg->simulated += CHECK_EVERY;
-        if (look(run, fleet, a.time_ns, verdict, result, err) < 0)
-            return err == NULL ? TR_EINTR : err->code;
-        if (*verdict != 0)
-            return TR_OK;
+        int rc = look(run, fleet, a.time_ns, result, err);
+        if (rc < 0 || run->over)
+            return rc;
     }
     if (run->cfg->simulated != NULL)
         *run->cfg->simulated += id % CHECK_EVERY;
@@ -205,21 +186,19 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
                struct tr_sim_result *result, struct tr_err *err)
 {
     struct run run = {.cfg = config};
-    int verdict = 0;
     *result = (struct tr_sim_result){0};
     tr_outcome_init(&run.outcome);
     struct tr_fleet *fleet = tr_fleet_new(&config->fleet, on_record, &run);
     if (config->trace != NULL)
         tr_fleet_trace(fleet, config->trace, config->trace_arg);
     tr_source_rewind(src);
-    int rc = feed(&run, fleet, src, &verdict, result, err);
-    if (rc == TR_OK && verdict == 0)
+    int rc = feed(&run, fleet, src, result, err);
+    if (rc == TR_OK && !run.over)
         rc = drain(&run, fleet, TR_MAX(tr_source_span_ns(src), 0), err);
-    run.outcome.stopped_early = verdict != 0 || rc < 0;
+    run.outcome.stopped_early = run.over || rc < 0;
     result->outcome = run.outcome;
     result->fleet = tr_fleet_stats(fleet, TR_MAX(run.outcome.end_ns, tr_source_span_ns(src)));
-    result->meets =
-        verdict > 0 || (verdict == 0 && rc == TR_OK && tr_outcome_meets(&run.outcome, config->slo));
+    result->meets = !run.over && rc == TR_OK && tr_outcome_meets(&run.outcome, config->slo);
     tr_fleet_free(fleet);
     return rc;
 }

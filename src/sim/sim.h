@@ -1,9 +1,8 @@
 /* sim: one run: traffic through a fleet to an outcome.
  *
  * The same source and seed give the same bytes. A run that serves a yes-or-no question may stop as
- * soon as the answer is certain (`decide`): enough requests have missed, or too few are left that
- * could. A run that has processed its event budget without a request leaving reports a bug instead
- * of hanging.
+ * soon as enough requests have missed (`decide`). A run that has processed its event budget without
+ * a request leaving reports a bug instead of hanging.
  */
 #ifndef TR_SIM_SIM_H
 #define TR_SIM_SIM_H
@@ -16,7 +15,8 @@
  * median minute of the run. */
 struct tr_spikes {
     int64_t n_minutes, in_spike, requests, span_ns;
-    uint8_t *minute;
+    int32_t *count;     /* requests per minute */
+    int32_t limit;      /* a minute with more is inside a spike */
     double median_rate; /* 1/s */
     double peak_rate;   /* the busiest minute, 1/s */
 };

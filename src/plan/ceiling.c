@@ -1,0 +1,152 @@
+/* What hardware allows, whatever the software: arithmetic, bandwidth and KV memory against one
+ * request's needs. Every bound is an upper bound by itself; docs/plan.md derives them. */
+#include "plan/plan.h"
+
+#define MAX_COUNTED 1048576 /* tokens; longer prompts are counted as this long */
+
+static void lengths_add(struct tr_lengths *l, double prompt, double output)
+{
+    double all = prompt + output - 1;
+    l->prompt_tok += prompt;
+    l->output_tok += output;
+    l->computed_tok += all;
+    l->context_all += all * (all + 1) / 2;
+    l->context_decode += output * prompt + output * (output - 1) / 2;
+    l->resident_tok += (prompt + output / 2) * output; /* weighted by time: output steps */
+}
+
+/* Counts become cumulative counts, sums become means. */
+static void lengths_finish(struct tr_lengths *l, int64_t requests)
+{
+    double n = (double)TR_MAX(requests, 1);
+    l->requests = requests;
+    l->resident_tok /= l->output_tok > 0 ? l->output_tok : 1;
+    l->prompt_tok /= n;
+    l->output_tok /= n;
+    l->computed_tok /= n;
+    l->context_all /= n;
+    l->context_decode /= n;
+    for (int32_t i = 1; i < l->n_cum; i++) {
+        l->prompt_cum[i] += l->prompt_cum[i - 1];
+        l->total_cum[i] += l->total_cum[i - 1];
+    }
+}
+
+static void lengths_alloc(struct tr_lengths *l, struct tr_arena *arena, int64_t longest)
+{
+    l->n_cum = (int32_t)TR_MIN(longest, MAX_COUNTED) + 1;
+    l->prompt_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
+    l->total_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
+}
+
+void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src)
+{
+    struct tr_arrival a;
+    int64_t n = 0, longest = 1;
+    *l = (struct tr_lengths){0};
+    tr_source_rewind(src);
+    while (tr_source_next(src, &a))
+        longest = TR_MAX(longest, (int64_t)a.prompt_tok + a.output_tok);
+    lengths_alloc(l, arena, longest);
+    tr_source_rewind(src);
+    for (; tr_source_next(src, &a); n++) {
+        lengths_add(l, a.prompt_tok, a.output_tok);
+        l->prompt_cum[TR_MIN(a.prompt_tok, l->n_cum - 1)]++;
+        l->total_cum[TR_MIN((int64_t)a.prompt_tok + a.output_tok, l->n_cum - 1)]++;
+    }
+    tr_source_rewind(src);
+    lengths_finish(l, n);
+}
+
+void tr_lengths_fixed(struct tr_lengths *l, struct tr_arena *arena, int32_t prompt_tok,
+                      int32_t output_tok)
+{
+    *l = (struct tr_lengths){0};
+    lengths_alloc(l, arena, (int64_t)prompt_tok + output_tok);
+    lengths_add(l, prompt_tok, output_tok);
+    l->prompt_cum[TR_MIN(prompt_tok, l->n_cum - 1)]++;
+    l->total_cum[l->n_cum - 1]++;
+    lengths_finish(l, 1);
+}
+
+double tr_lengths_share(const struct tr_lengths *l, const int64_t *cum, int64_t limit_tok)
+{
+    if (limit_tok < 0 || l->requests == 0)
+        return 0;
+    return (double)cum[TR_MIN(limit_tok, l->n_cum - 1)] / (double)l->requests;
+}
+
+int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q)
+{
+    int32_t lo = 0, hi = l->n_cum - 1;
+    while (lo < hi) {
+        int32_t mid = lo + (hi - lo) / 2;
+        if ((double)l->prompt_cum[mid] >= q * (double)l->requests)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+/* Fractions of the card that the arrangement's parts have together. */
+static void parts_sum(const struct tr_candidate *c, double *sm, double *bw)
+{
+    *sm = *bw = 0;
+    for (int p = 0; p < c->arrangement.n_parts; p++) {
+        *sm += c->hw[p].sm_fraction;
+        *bw += c->hw[p].bw_fraction;
+    }
+}
+
+/* Little's law with every place taken: n requests in a pod, each step reading the weights and n
+ * contexts, each request staying for its output steps. A share that takes turns gets the card for
+ * 1/pods of the time, so its pods together do what one would with the card to itself. */
+static double kv_bound(const struct tr_candidate *c, const struct tr_model *model,
+                       const struct tr_lengths *l, double weight_read_bytes, double *concurrent)
+{
+    double rate = 0, context = l->context_decode / l->output_tok;
+    *concurrent = 0;
+    for (int p = 0; p < c->arrangement.n_parts; p++) {
+        double n = (double)c->memory[p].kv_tok / l->resident_tok;
+        n = TR_MIN(n, c->engine[p].max_num_seqs);
+        double step_bytes = weight_read_bytes + n * context * (double)model->kv_bytes_per_tok;
+        double step_s = step_bytes / (c->gpu->bandwidth * c->hw[p].bw_fraction);
+        rate += n / (l->output_tok * step_s);
+        *concurrent += n * c->arrangement.parts[p].n_pods;
+    }
+    return rate;
+}
+
+void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
+                        const struct tr_model *model, const struct tr_lengths *l)
+{
+    const struct tr_precision *pr = cand->precision;
+    const struct tr_gpu *gpu = cand->gpu;
+    double sm, bw;
+    parts_sum(cand, &sm, &bw);
+    bool native = gpu->fp8_tensor && pr->cm_native != pr->cm;
+    double peak = gpu->peak_flops * sm * (native ? 2.0 : 1.0); /* fp8 tensor cores: twice bf16 */
+    double layer = 2.0 * (double)model->layer_params, head = 2.0 * (double)model->head_params;
+    double attention = 4.0 * model->heads * model->head_dim * model->layers;
+    struct tr_ceiling c = {
+        .flops_per_request =
+            layer * l->computed_tok + head * l->output_tok + attention * l->context_all,
+        .flops_cached =
+            layer * l->output_tok + head * l->output_tok + attention * l->context_decode,
+        .kv_read_bytes = l->context_decode * (double)model->kv_bytes_per_tok,
+        .weight_read_bytes = (double)model->layer_params * pr->weight_bytes +
+                             2.0 * (double)(model->head_params + model->other_params),
+    };
+    c.arithmetic = peak / c.flops_per_request;
+    c.arithmetic_cached = peak / c.flops_cached;
+    double attained = gpu->peak_flops * sm * gpu->ec * (native ? pr->cm_native : pr->cm);
+    c.arithmetic_attained = attained / c.flops_per_request;
+    c.arithmetic_cached_attained = attained / c.flops_cached;
+    c.bandwidth = gpu->bandwidth * bw / c.kv_read_bytes;
+    c.kv_memory = kv_bound(cand, model, l, c.weight_read_bytes, &c.concurrent);
+    double memory = TR_MIN(c.bandwidth, c.kv_memory);
+    c.lowest = TR_MIN(c.arithmetic, memory);
+    c.lowest_cached = TR_MIN(c.arithmetic_cached, memory);
+    *out = c;
+}
