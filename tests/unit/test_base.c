@@ -83,7 +83,7 @@ static bool aborts(void (*fn)(void))
 static void allocate_more_than_size_t_counts(void)
 {
     struct tr_arena arena = {0};
-    TR_ARENA_NEW(&arena, int64_t, SIZE_MAX / 4);
+    TR_ARENA_NEW(&arena, int64_t, SIZE_MAX / 8 + 2); /* 2^64 + 8 bytes */
 }
 
 static void allocate_a_negative_count(void)
@@ -97,7 +97,7 @@ static void grow_past_size_t(void)
 {
     int64_t *items = NULL;
     size_t cap = 0;
-    tr_grow(&items, &cap, SIZE_MAX / 4, sizeof(*items));
+    tr_grow(&items, &cap, SIZE_MAX / 8 + 2, sizeof(*items));
 }
 
 static void break_an_invariant(void)
