@@ -3,8 +3,8 @@
  *     embed OUT.c FILE...
  *
  * Each file becomes an entry {name, bytes, length} of tr_embedded_files, under its base name. The
- * build runs this on catalog/ *.yaml, so that the program needs no data files beside it. Byte arrays
- * and not string literals: C compilers need not accept literals over 4095 characters.
+ * build runs this on catalog/ *.yaml, so that the program needs no data files beside it. Byte
+ * arrays and not string literals: C compilers need not accept literals over 4095 characters.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -29,8 +29,8 @@
 
 enum tr_standing { TR_MEASURED, TR_OPERATORS, TR_ESTIMATE };
 
-/* One MIG profile of one GPU. Geometry in slots: an instance occupies `mem_slots` consecutive memory
- * slots from one of `starts`, and `compute_slices` of the GPU's compute slices. */
+/* One MIG profile of one GPU. Geometry in slots: an instance occupies `mem_slots` consecutive
+ * memory slots from one of `starts`, and `compute_slices` of the GPU's compute slices. */
 struct tr_mig_profile {
     const char *name; /* "1g.10gb", "1g.10gb+me" */
     int compute_slices;
@@ -48,20 +48,20 @@ struct tr_gpu {
     const char *name;    /* "A100-PCIe-80GB" */
     const char *aliases; /* other names, separated by spaces, or NULL */
     const char *arch;    /* "Ampere", "Ada", "Hopper", "Blackwell" */
-    double peak_flops;       /* dense bf16, 1/s */
-    double bandwidth;        /* bytes/s */
+    double peak_flops;   /* dense bf16, 1/s */
+    double bandwidth;    /* bytes/s */
     int sms;
-    int64_t mem_bytes;       /* total as CUDA reports it */
+    int64_t mem_bytes; /* total as CUDA reports it */
     bool fp8_tensor;
     /* Step-time constants, docs/model.md: efficiencies ec, eb, ead, eap; s0 in tokens; seconds. */
     double ec, eb, ead, eap, s0;
     double ec_alone; /* ec of one MIG instance while the others idle (no shared power cap) */
     double tg_s, tl_s, ta_s;
-    double tq_s;     /* added to each layer GEMM with quantised weights */
+    double tq_s;                      /* added to each layer GEMM with quantised weights */
     double host_async_s, seq_async_s; /* host time per step and per sequence, asynchronous engine */
     double quantum_s, switch_s;       /* time-slicing: quantum and context switch */
     enum tr_standing standing;
-    double error;    /* stated relative error of a step time: 0.10, 0.25 */
+    double error; /* stated relative error of a step time: 0.10, 0.25 */
     /* vLLM's scheduler defaults when a process sees this card whole. */
     int max_num_batched_tokens, max_num_seqs;
     /* MIG: 0 profiles where the card has none. */
@@ -73,31 +73,31 @@ struct tr_gpu {
 
 /* A dense decoder-only transformer, by the fields of its Hugging Face config.json. */
 struct tr_model {
-    const char *name;   /* "llama-3.1-8b" */
-    const char *hf_id;  /* "meta-llama/Llama-3.1-8B-Instruct" */
+    const char *name;  /* "llama-3.1-8b" */
+    const char *hf_id; /* "meta-llama/Llama-3.1-8B-Instruct" */
     int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, max_positions;
     bool tied; /* input and output embedding share their weights */
     bool qkv_bias, o_bias, mlp_bias, qk_norm, four_norms;
-    int sliding_window; /* > 0: has sliding-window layers, counted here as full attention */
-    int64_t params;         /* all */
-    int64_t layer_params;   /* linear weights inside the layers: what quantisation shrinks */
-    int64_t head_params;    /* the output projection, vocab x hidden */
-    int64_t embed_params;   /* input embedding held in memory (0 when tied) */
-    int64_t other_params;   /* norms and biases */
+    int sliding_window;       /* > 0: has sliding-window layers, counted here as full attention */
+    int64_t params;           /* all */
+    int64_t layer_params;     /* linear weights inside the layers: what quantisation shrinks */
+    int64_t head_params;      /* the output projection, vocab x hidden */
+    int64_t embed_params;     /* input embedding held in memory (0 when tied) */
+    int64_t other_params;     /* norms and biases */
     int64_t kv_bytes_per_tok; /* bf16 KV */
-    const char *note;       /* "sliding window counted as full attention", or NULL */
+    const char *note;         /* "sliding window counted as full attention", or NULL */
     const char *source;
     bool estimate_params;
 };
 
 /* How weights are stored and computed with. Index into the catalog's list; 0 is bf16. */
 struct tr_precision {
-    const char *name;  /* "bf16", "fp8", "int8", "int4" */
+    const char *name;    /* "bf16", "fp8", "int8", "int4" */
     double weight_bytes; /* per layer weight held and read: 2, 1, 1, 0.53 */
-    double cm;           /* rate of compute-bound layer GEMMs against bf16, without native support */
-    double cm_native;    /* the same where the GPU has the tensor cores for it (fp8 on Hopper, Ada) */
-    bool needs_tq;       /* adds the GPU's tq to each layer GEMM unless native */
-    bool fp8_native;     /* runs natively on a GPU with fp8 tensor cores: only fp8 does */
+    double cm;        /* rate of compute-bound layer GEMMs against bf16, without native support */
+    double cm_native; /* the same where the GPU has the tensor cores for it (fp8 on Hopper, Ada) */
+    bool needs_tq;    /* adds the GPU's tq to each layer GEMM unless native */
+    bool fp8_native;  /* runs natively on a GPU with fp8 tensor cores: only fp8 does */
     int n_quality;
     struct tr_quality {
         const char *metric; /* "arena-hard" */
@@ -108,10 +108,10 @@ struct tr_precision {
 };
 
 struct tr_node_type {
-    const char *name;  /* "azure/Standard_NC24ads_A100_v4" */
+    const char *name; /* "azure/Standard_NC24ads_A100_v4" */
     const struct tr_gpu *gpu;
     int gpus;
-    double usd_per_h;  /* list price, on demand; NAN where none is known */
+    double usd_per_h; /* list price, on demand; NAN where none is known */
     const char *region;
     bool mig_at_creation_only; /* the provider fixes MIG when the pool is made */
     const char *note, *source;
@@ -146,15 +146,18 @@ int tr_catalog_precision(const struct tr_catalog *cat, const char *name, const s
 int tr_catalog_node(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
                     const struct tr_node_type **out, struct tr_err *err);
 
-/* Reads a Hugging Face config.json of a dense model into `out`. Mixture of experts, MLA, state-space
- * and encoder models are refused by name. */
+/* Reads a Hugging Face config.json of a dense model into `out`. Mixture of experts, MLA,
+ * state-space and encoder models are refused by name. */
 int tr_model_from_config(struct tr_arena *arena, const char *path, struct tr_model *out,
                          struct tr_err *err);
+/* The same from memory (fuzzing, tests); `path` is used in messages. */
+int tr_model_parse_config(struct tr_arena *arena, const char *path, const char *text, size_t len,
+                          struct tr_model *out, struct tr_err *err);
 /* Fills params, layer_params, ... kv_bytes_per_tok from the dimensions. */
 void tr_model_derive(struct tr_model *model);
 
-/* What a precision means on one GPU: the rate of compute-bound layer GEMMs against bf16, and the time
- * added to each of them. */
+/* What a precision means on one GPU: the rate of compute-bound layer GEMMs against bf16, and the
+ * time added to each of them. */
 double tr_precision_cm(const struct tr_precision *precision, const struct tr_gpu *gpu);
 double tr_precision_tq_s(const struct tr_precision *precision, const struct tr_gpu *gpu);
 /* The recorded quality loss by this metric (case ignored), or NULL when it is not known. */
@@ -175,7 +178,7 @@ struct tr_arrangement {
     char text[96]; /* canonical, without the precision */
     int n_parts;
     struct tr_part parts[TR_MAX_PARTS];
-    int n_pods;    /* over all parts */
+    int n_pods; /* over all parts */
     bool mig;
 };
 
@@ -185,7 +188,8 @@ struct tr_arrangement {
 int tr_arrangement_parse(const char *text, const struct tr_gpu *gpu, const struct tr_catalog *cat,
                          struct tr_arrangement *out, const struct tr_precision **precision,
                          struct tr_err *err);
-/* Simplicity order for ties: whole 0 < timeslice 1 < mps 2 < uniform MIG 3 < mixed 4 < divided 5. */
+/* Simplicity order for ties: whole 0 < timeslice 1 < mps 2 < uniform MIG 3 < mixed 4 < divided 5.
+ */
 int tr_arrangement_rank(const struct tr_arrangement *a);
 
 /* Can these profiles stand on the GPU together? Finds a legal start for each by search over
@@ -202,11 +206,11 @@ int tr_mig_maximal(const struct tr_gpu *gpu, bool all, int (*counts)[TR_MAX_PROF
 /* What one pod of a part can use, as fractions of the card. */
 struct tr_share_hw {
     const struct tr_gpu *gpu;
-    double sm_fraction;  /* SMs of the part / SMs of the card */
-    double bw_fraction;  /* memory slots of the part / slots of the card */
+    double sm_fraction; /* SMs of the part / SMs of the card */
+    double bw_fraction; /* memory slots of the part / slots of the card */
     int sms;
-    int64_t mem_bytes;   /* of the part */
-    int n_pods;          /* that share the part's memory */
+    int64_t mem_bytes; /* of the part */
+    int n_pods;        /* that share the part's memory */
     enum tr_sharing sharing;
     bool mig;
 };
@@ -214,13 +218,13 @@ struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part
 
 /* The memory of one pod (docs/model.md, "Memory"). */
 struct tr_memory {
-    double utilization;    /* gpu_memory_utilization assumed or given */
+    double utilization;     /* gpu_memory_utilization assumed or given */
     double utilization_max; /* the largest at which all the part's pods start */
-    int64_t budget_bytes;  /* utilization x memory of the part */
+    int64_t budget_bytes;   /* utilization x memory of the part */
     int64_t weights_bytes, activation_bytes, graphs_bytes;
-    int64_t context_bytes; /* CUDA context, outside the budget */
-    int64_t kv_bytes;      /* what is left; negative: does not fit */
-    int64_t kv_tok;        /* as vLLM logs it: whole blocks of 16, the null block included */
+    int64_t context_bytes;  /* CUDA context, outside the budget */
+    int64_t kv_bytes;       /* what is left; negative: does not fit */
+    int64_t kv_tok;         /* as vLLM logs it: whole blocks of 16, the null block included */
     int32_t num_gpu_blocks; /* usable: kv_tok / 16, less vLLM's null block */
 };
 
