@@ -1,0 +1,154 @@
+/* scenario, checks between keys, and the defaults that depend on other keys. */
+#include "scenario/keys.h"
+
+const struct tr_node *find_node(const struct reader *r, const char *path)
+{
+    const struct tr_node *node = r->root;
+    char word[64];
+
+    while (node && *path) {
+        size_t len = strcspn(path, ".");
+
+        snprintf(word, sizeof(word), "%.*s", (int)len, path);
+        if (strcmp(word, "workload") == 0) {
+            node = tr_node_get(node, "workloads");
+            node = node && node->kind == TR_NODE_LIST && node->n ? node->items[0] : NULL;
+        } else {
+            node = tr_node_get(node, word);
+        }
+        path += len + (path[len] == '.');
+    }
+    return node;
+}
+
+/* What only a workload gives meaning to. */
+static int check_claims_only(struct reader *r)
+{
+    for (size_t i = 0; i < r->root->n; i++) {
+        const char *name = r->root->keys[i]->text;
+
+        if (strcmp(name, "name") != 0 && strcmp(name, "claims") != 0)
+            return tr_node_err(r->err, r->root->keys[i], "'%s' says nothing without 'workloads'",
+                               name);
+    }
+    return 0;
+}
+
+static int check_engine(struct reader *r)
+{
+    static const char *const sizes[] = {"kv_tokens", "num_gpu_blocks_override", "log"};
+    const struct tr_workload *w = &r->s->workload;
+    const struct tr_node *map = find_node(r, "workload.engine");
+    const char *first = NULL;
+
+    if (!map)
+        return 0;
+    for (size_t i = 0; i < TR_LEN(sizes); i++) {
+        if (!tr_node_get(map, sizes[i]))
+            continue;
+        if (first)
+            return tr_node_err(r->err, tr_node_get(map, sizes[i]),
+                               "engine.%s: the size of the KV cache is already given by %s",
+                               sizes[i], first);
+        first = sizes[i];
+    }
+    if (w->engine.max_num_seqs && w->engine.max_num_batched_tokens &&
+        w->engine.max_num_seqs > w->engine.max_num_batched_tokens)
+        return tr_node_err(r->err, tr_node_get(map, "max_num_seqs"),
+                           "engine.max_num_seqs: %d is above max_num_batched_tokens (%d); a step "
+                           "has a token for every request in it",
+                           w->engine.max_num_seqs, w->engine.max_num_batched_tokens);
+    if (w->engine.max_model_len > w->model->max_positions)
+        return tr_node_err(r->err, tr_node_get(map, "max_model_len"),
+                           "engine.max_model_len: %d is above what %s can do (%d)",
+                           w->engine.max_model_len, w->model->name, w->model->max_positions);
+    return 0;
+}
+
+/* Shares given in words, or not at all. */
+static void fill_shares(struct reader *r, bool zipf)
+{
+    struct tr_workload *w = &r->s->workload;
+    double *shares = TR_ARENA_NEW(&r->s->arena, double, w->n_tenants);
+    double sum = 0;
+
+    for (int i = 0; i < w->n_tenants; i++) {
+        shares[i] = zipf ? 1.0 / (i + 1) : 1.0;
+        sum += shares[i];
+    }
+    for (int i = 0; i < w->n_tenants; i++)
+        shares[i] /= sum;
+    w->shares = shares;
+}
+
+static int check_tenants(struct reader *r)
+{
+    struct tr_workload *w = &r->s->workload;
+    const struct tr_node *shares = find_node(r, "workload.tenants.shares");
+    const struct tr_node *router = find_node(r, "workload.router");
+    const struct tr_node *pods = find_node(r, "workload.tenants.pods");
+
+    if (w->shares && shares->n != (size_t)w->n_tenants)
+        return tr_node_err(r->err, shares, "tenants.shares: %zu shares for %d tenant%s", shares->n,
+                           w->n_tenants, w->n_tenants == 1 ? " (see tenants.count)" : "s");
+    if (!w->shares)
+        fill_shares(r, shares != NULL);
+    if (w->own_pods && w->n_tenants < 2)
+        return tr_node_err(r->err, pods,
+                           "tenants.pods: own pods need two tenants or more "
+                           "(tenants.count)");
+    if (w->own_pods && !router)
+        w->router = TR_ROUTE_TENANT;
+    if (w->own_pods && w->router != TR_ROUTE_TENANT)
+        return tr_node_err(r->err, router,
+                           "router: tenants with pods of their own need "
+                           "tenant-pinned, which is then the default");
+    if (w->router == TR_ROUTE_TENANT && w->n_tenants < 2)
+        return tr_node_err(r->err, router,
+                           "router: tenant-pinned needs two tenants or more "
+                           "(tenants.count)");
+    w->traffic.n_tenants = w->n_tenants;
+    w->traffic.shares = w->shares;
+    return 0;
+}
+
+static int check_workload(struct reader *r)
+{
+    struct tr_workload *w = &r->s->workload;
+    const struct tr_node *isolation = find_node(r, "workload.isolation");
+    const struct tr_node *slo = find_node(r, "workload.slo");
+    int rc;
+
+    if (!tr_node_get(r->root, "cluster"))
+        return tr_node_err(r->err, r->root,
+                           "a scenario with workloads needs the key 'cluster': a "
+                           "map with the key node");
+    if (r->s->nodes_min > r->s->nodes_max)
+        return tr_node_err(r->err, find_node(r, "cluster.nodes"),
+                           "cluster.nodes: min %d is above max %d", r->s->nodes_min,
+                           r->s->nodes_max);
+    if (isolation && tr_node_get(r->root, "isolation"))
+        return tr_node_err(r->err, isolation,
+                           "isolation: it is already given for the scenario, in "
+                           "line %d",
+                           tr_node_get(r->root, "isolation")->line);
+    if (w->n_precisions == 0) {
+        w->precisions[0] = &r->s->catalog->precisions[0];
+        w->n_precisions = 1;
+    }
+    if (w->slo.n == 0)
+        return tr_node_err(r->err, slo,
+                           "slo needs at least one objective, such as ttft_p95: 500ms");
+    if ((rc = check_engine(r)) < 0 || (rc = check_tenants(r)) < 0)
+        return rc;
+    return check_traffic(r);
+}
+
+int check_scenario(struct reader *r)
+{
+    if (r->s->n_workloads)
+        return check_workload(r);
+    if (r->s->n_claims)
+        return check_claims_only(r);
+    return tr_node_err(r->err, r->root, "a scenario needs the key 'workloads' (or 'claims')");
+}
