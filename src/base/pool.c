@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,6 +17,7 @@ struct pool {
     size_t n;
     atomic_size_t next;
     atomic_int running; /* workers that have not finished */
+    sem_t finished;     /* posted by the last of them */
 };
 
 int tr_pool_cpus(void)
@@ -28,13 +30,19 @@ int tr_pool_cpus(void)
     return online < 1 ? 1 : (int)TR_MIN(online, MAX_THREADS);
 }
 
-static void *work(void *arg)
+static void work(struct pool *pool)
 {
-    struct pool *pool = arg;
     size_t i;
     while ((i = atomic_fetch_add(&pool->next, 1)) < pool->n)
         pool->fn(pool->arg, i);
-    atomic_fetch_sub(&pool->running, 1);
+}
+
+static void *worker(void *arg)
+{
+    struct pool *pool = arg;
+    work(pool);
+    if (atomic_fetch_sub(&pool->running, 1) == 1)
+        sem_post(&pool->finished);
     return NULL;
 }
 
@@ -44,14 +52,23 @@ static size_t start_workers(struct pool *pool, pthread_t *ids, size_t wanted)
 {
     sigset_t all, old;
     size_t started = 0;
+    sem_init(&pool->finished, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     atomic_store(&pool->running, (int)wanted);
-    while (started < wanted && pthread_create(&ids[started], NULL, work, pool) == 0)
+    while (started < wanted && pthread_create(&ids[started], NULL, worker, pool) == 0)
         started++;
     atomic_fetch_sub(&pool->running, (int)(wanted - started));
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return started;
+}
+
+static void join_workers(struct pool *pool, pthread_t *ids, size_t started)
+{
+    for (size_t i = 0; i < started; i++)
+        pthread_join(ids[i], NULL);
+    sem_destroy(&pool->finished);
+    free(ids);
 }
 
 static size_t wanted_threads(int threads, size_t n)
@@ -71,9 +88,7 @@ void tr_pool_run(int threads, size_t n, void (*fn)(void *arg, size_t i), void *a
     pthread_t *ids = tr_calloc(wanted - 1, sizeof(*ids));
     size_t started = start_workers(&pool, ids, wanted - 1);
     work(&pool);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(ids[i], NULL);
-    free(ids);
+    join_workers(&pool, ids, started);
 }
 
 void tr_pool_run_watched(int threads, size_t n, void (*fn)(void *arg, size_t i), void *arg,
@@ -85,12 +100,15 @@ void tr_pool_run_watched(int threads, size_t n, void (*fn)(void *arg, size_t i),
     size_t started = start_workers(&pool, ids, wanted);
     if (started == 0)
         work(&pool);
-    while (started > 0 && atomic_load(&pool.running) > 0) {
+    while (atomic_load(&pool.running) > 0) {
+        struct timespec until;
         tick(tick_arg);
-        nanosleep(&(struct timespec){.tv_nsec = 100 * TR_NS_PER_MS}, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 100 * TR_NS_PER_MS;
+        until.tv_sec += until.tv_nsec / TR_NS_PER_S;
+        until.tv_nsec %= TR_NS_PER_S;
+        sem_clockwait(&pool.finished, CLOCK_MONOTONIC, &until); /* a signal only ends it early */
     }
-    for (size_t i = 0; i < started; i++)
-        pthread_join(ids[i], NULL);
+    join_workers(&pool, ids, started);
     tick(tick_arg);
-    free(ids);
 }

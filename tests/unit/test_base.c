@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -398,6 +399,70 @@ static void a_pool_may_run_within_a_pool(void **state)
     free(jobs);
 }
 
+struct watch {
+    struct job *job;
+    pthread_t caller;
+    int ticks;
+    size_t seen; /* results that the last tick found */
+};
+
+static void count_results(void *arg)
+{
+    struct watch *w = arg;
+    assert_true(pthread_equal(pthread_self(), w->caller));
+    w->ticks++;
+    w->seen = 0;
+    for (size_t i = 0; i < TR_LEN(w->job->calls); i++)
+        w->seen += (size_t)atomic_load(&w->job->calls[i]);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void a_watched_pool_ticks_on_the_caller_and_ends_at_once(void **state)
+{
+    (void)state;
+    double start = seconds();
+    for (int run = 0; run < 40; run++) {
+        struct job *job = tr_calloc(1, sizeof(*job));
+        struct watch w = {.job = job, .caller = pthread_self()};
+        tr_pool_run_watched(run % 8, TR_LEN(job->calls), square, job, count_results, &w);
+        assert_true(w.ticks >= 1);
+        assert_int_equal(w.seen, TR_LEN(job->calls)); /* the last tick comes after all the work */
+        for (size_t i = 0; i < TR_LEN(job->calls); i++)
+            assert_int_equal(job->calls[i], 1);
+        free(job);
+    }
+    assert_true(seconds() - start < 3.9); /* 40 runs that waited for the next tick take 4 s */
+
+    struct job *nothing = tr_calloc(1, sizeof(*nothing));
+    struct watch w = {.job = nothing, .caller = pthread_self()};
+    tr_pool_run_watched(4, 0, square, nothing, count_results, &w);
+    assert_int_equal(w.seen, 0);
+    free(nothing);
+}
+
+static void nap(void *arg, size_t i)
+{
+    (void)arg;
+    (void)i;
+    nanosleep(&(struct timespec){.tv_nsec = 350 * TR_NS_PER_MS}, NULL);
+}
+
+static void a_watched_pool_ticks_while_it_works(void **state)
+{
+    (void)state;
+    struct job *job = tr_calloc(1, sizeof(*job));
+    struct watch w = {.job = job, .caller = pthread_self()};
+    tr_pool_run_watched(2, 2, nap, NULL, count_results, &w);
+    assert_in_range(w.ticks, 3, 50); /* 5 on an idle machine */
+    free(job);
+}
+
 struct meeting {
     pthread_barrier_t both;
     pthread_t caller;
@@ -449,6 +514,8 @@ int main(void)
         cmocka_unit_test(standard_input_is_read_to_its_end),
         cmocka_unit_test(every_index_is_run_once_whatever_the_threads),
         cmocka_unit_test(a_pool_may_run_within_a_pool),
+        cmocka_unit_test(a_watched_pool_ticks_on_the_caller_and_ends_at_once),
+        cmocka_unit_test(a_watched_pool_ticks_while_it_works),
         cmocka_unit_test(signals_are_left_to_the_calling_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
