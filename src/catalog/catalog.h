@@ -68,7 +68,7 @@ struct tr_gpu {
     int mem_slots, compute_slices;
     int n_profiles;
     struct tr_mig_profile profiles[TR_MAX_PROFILES];
-    const char *sources; /* one line per number: "peak_flops: datasheet ...\n" */
+    const char *sources; /* one line per number: "peak_tflops 312: data sheet ...\n" */
 };
 
 /* A dense decoder-only transformer, by the fields of its Hugging Face config.json. */
@@ -104,7 +104,7 @@ struct tr_precision {
         double loss;        /* relative: 0.07 is 7 % worse than bf16 */
         const char *source;
     } quality[8];
-    const char *source; /* one line per number */
+    const char *source; /* one line per number, as in struct tr_gpu */
 };
 
 struct tr_node_type {

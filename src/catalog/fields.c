@@ -208,7 +208,8 @@ int tr_fields_sources(const struct tr_entry *entry, const struct tr_field *field
             return tr_catalog_err(err, sources, "%s %s: '%s' has no source; add a line for it",
                                   entry->kind, entry->name, fields[i].key);
         }
-        tr_str_printf(&lines, "%s: %s\n", fields[i].key, sources->items[k]->text);
+        tr_str_printf(&lines, "%s %s: %s\n", fields[i].key,
+                      tr_node_get(entry->map, fields[i].key)->text, sources->items[k]->text);
     }
     *text = tr_arena_strdup(entry->arena, lines.text);
     tr_str_free(&lines);

@@ -46,7 +46,8 @@ struct tr_entry {
 int tr_fields_read(const struct tr_entry *entry, const struct tr_field *fields, size_t n, void *out,
                    struct tr_err *err);
 /* Checks that the entry's `sources:` covers every sourced key that is present, names no unknown
- * key, and returns it as text, "key: source" per line in the table's order. */
+ * key, and returns it as text, "key value: source" per line in the
+ * table's order, the value as the file has it. */
 int tr_fields_sources(const struct tr_entry *entry, const struct tr_field *fields, size_t n,
                       const char **text, struct tr_err *err);
 /* "file:line:col: message", also where there is no node (`at` NULL). Returns TR_EINPUT. */
