@@ -9,8 +9,10 @@ struct tr_simulate_opts {
     const char *arrangement; /* "timeslice:4 int4"; NULL: whole at the preferred precision */
     int nodes;               /* 0: nodes.min of the scenario */
     uint64_t seed;
-    int64_t max_requests;    /* 0: all of the traffic */
-    FILE *trace;             /* NULL, or gets every event as a line, in order of time */
+    int64_t max_requests; /* 0: all of the traffic */
+    /* NULL, or hears every event as a line that ends in a newline, in order of time. */
+    void (*trace)(void *arg, const char *line);
+    void *trace_arg;
     struct tr_progress progress;
 };
 

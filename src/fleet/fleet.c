@@ -15,7 +15,9 @@ struct tr_fleet {
     } place[TR_MAX_PODS]; /* of a GPU's pods */
     uint64_t route_stream;
     int64_t sent;
-    bool stateful;
+    bool stateful; /* the router looks at load */
+    tr_trace_sink *trace;
+    void *trace_arg;
 };
 
 struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink, void *arg)
@@ -54,6 +56,8 @@ void tr_fleet_free(struct tr_fleet *f)
 
 void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg)
 {
+    f->trace = sink;
+    f->trace_arg = arg;
     for (int i = 0; i < f->n_devices; i++)
         tr_device_trace(f->device[i], sink, arg);
 }
@@ -113,14 +117,20 @@ static int route(struct tr_fleet *f, const struct tr_fleet_request *q)
 
 bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t *events)
 {
-    if (f->stateful)
+    bool together = f->stateful || f->trace != NULL;
+    if (together)
         *events += tr_fleet_advance(f, q->engine.arrival_ns);
     int pod = route(f, q), ctx;
     f->sent++;
+    if (f->trace != NULL)
+        f->trace(f->trace_arg, &(struct tr_trace_event){.time_ns = q->engine.arrival_ns,
+                                                        .what = "arrive",
+                                                        .pod = pod,
+                                                        .id = q->engine.id});
     if (pod >= f->simulated_pods)
         return false;
     struct tr_device *d = device_of(f, pod, &ctx);
-    if (!f->stateful)
+    if (!together)
         *events += tr_device_advance(d, q->engine.arrival_ns);
     tr_device_send(d, ctx, &q->engine, q->engine.arrival_ns + TR_API_NS);
     return true;

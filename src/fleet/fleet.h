@@ -41,6 +41,8 @@ struct tr_fleet;
 struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink,
                               void *arg);
 void tr_fleet_free(struct tr_fleet *f);
+/* Traces every event; from now on all GPUs keep up with the arrivals, each of which is an event
+ * ("arrive") before which everything earlier has been told. */
 void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg);
 
 /* Routes and sends a request at its planned arrival; arrivals never decrease. Returns false when it

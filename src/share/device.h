@@ -32,7 +32,7 @@ struct tr_device_config {
 /* One line of a trace; `text` is a static word. */
 struct tr_trace_event {
     int64_t time_ns;
-    const char *what; /* "reach", "step", "end", or a record's status */
+    const char *what; /* "arrive", "reach", "step", "end", or a record's status */
     int pod;
     int64_t id; /* of the request; -1 for steps */
     const struct tr_step *step;

@@ -1,0 +1,406 @@
+/* Candidates: what a scenario allows, and the gates that need no simulation. */
+#include "plan/plan.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+/* vLLM's scheduler defaults where a process cannot see a large card: every MIG slice
+ * (docs/engine.md, "Defaults"). */
+#define SLICE_BATCHED_TOKENS 2048
+#define SLICE_NUM_SEQS       256
+
+static double gib(int64_t bytes)
+{
+    return (double)bytes / TR_GIB;
+}
+
+static void refuse(struct tr_candidate *c, enum tr_gate gate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void refuse(struct tr_candidate *c, enum tr_gate gate, const char *fmt, ...)
+{
+    va_list ap;
+    if (c->gate != TR_GATE_OK)
+        return;
+    c->gate = gate;
+    va_start(ap, fmt);
+    vsnprintf(c->why, sizeof c->why, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- gates ------------------------------------------------------------------------------------
+ */
+
+static void gate_quality(struct tr_candidate *c, const struct tr_workload *w)
+{
+    const struct tr_precision *pr = c->precision;
+    if (!w->has_quality_limit || c->precision_order == 0 || pr->weight_bytes >= 2.0)
+        return;
+    for (int i = 0; i < pr->n_quality; i++) {
+        if (strcasecmp(pr->quality[i].metric, w->quality.metric) != 0)
+            continue;
+        if (pr->quality[i].loss > w->quality.at_most)
+            refuse(c, TR_GATE_QUALITY, "%s loses %.1f %% on %s, the limit is %.1f %%", pr->name,
+                   100 * pr->quality[i].loss, w->quality.metric, 100 * w->quality.at_most);
+        return;
+    }
+    refuse(c, TR_GATE_QUALITY, "no published %s figure for %s", w->quality.metric, pr->name);
+}
+
+/* What a part keeps its pods apart with. Time-slicing shares memory and faults; MPS limits memory
+ * only; MIG, and a card of one's own, separate all three (docs/share.md). */
+static enum tr_isolation isolation_of(const struct tr_arrangement *a)
+{
+    enum tr_isolation least = TR_ISOLATION_PERFORMANCE;
+    for (int p = 0; p < a->n_parts; p++) {
+        if (a->parts[p].sharing == TR_TIMESLICE)
+            least = TR_ISOLATION_NONE;
+        else if (a->parts[p].sharing == TR_MPS)
+            least = TR_MIN(least, TR_ISOLATION_MEMORY);
+    }
+    return least;
+}
+
+static void gate_isolation(struct tr_candidate *c, const struct tr_scenario *s)
+{
+    enum tr_isolation have = isolation_of(&c->arrangement);
+    if (have < s->isolation)
+        refuse(c, TR_GATE_ISOLATION, "isolation of %s between pods is asked for; %s gives %s",
+               tr_isolation_name(s->isolation), c->arrangement.text,
+               have == TR_ISOLATION_NONE ? "none" : "memory limits only");
+}
+
+static void gate_memory(struct tr_candidate *c, const struct tr_workload *w)
+{
+    for (int p = 0; p < c->arrangement.n_parts; p++) {
+        const struct tr_memory *m = &c->memory[p];
+        int pods = c->hw[p].n_pods;
+        double have = gib(c->hw[p].mem_bytes);
+        if (m->weights_bytes * pods > c->hw[p].mem_bytes)
+            refuse(c, TR_GATE_MEMORY, "weights %.2f GiB x %d pod%s = %.1f GiB > %.2f GiB",
+                   gib(m->weights_bytes), pods, pods > 1 ? "s" : "", gib(m->weights_bytes) * pods,
+                   have);
+        else if (m->kv_tok <= 0)
+            refuse(c, TR_GATE_MEMORY,
+                   "no memory left for a KV cache: weights %.2f + activations %.2f + CUDA graphs "
+                   "%.2f GiB > %.2f GiB (%.3f of %.2f GiB)",
+                   gib(m->weights_bytes), gib(m->activation_bytes), gib(m->graphs_bytes),
+                   gib(m->budget_bytes), m->utilization, have);
+        else if (m->kv_tok < c->engine[p].max_model_len)
+            refuse(c, TR_GATE_MEMORY,
+                   "KV cache of %" PRId64 " tokens (%.2f GiB) does not hold one request of "
+                   "max_model_len %d: vLLM does not start",
+                   m->kv_tok, gib(m->kv_bytes), c->engine[p].max_model_len);
+        else if (w->engine.gpu_memory_utilization > m->utilization_max && pods > 1)
+            refuse(c, TR_GATE_MEMORY,
+                   "gpu_memory_utilization %.3f starts fewer than %d pods: at most %.3f each",
+                   w->engine.gpu_memory_utilization, pods, m->utilization_max);
+    }
+}
+
+/* ---- building ------------------------------------------------------------------------------- */
+
+static int64_t smallest_ttft(const struct tr_slo *slo)
+{
+    int64_t limit_ns = 0;
+    for (int i = 0; i < slo->n; i++)
+        if (slo->objective[i].metric == TR_TTFT)
+            limit_ns = limit_ns == 0 ? slo->objective[i].limit_ns
+                                     : TR_MIN(limit_ns, slo->objective[i].limit_ns);
+    return limit_ns;
+}
+
+/* The engine that a real pod would be on that share: the user's settings, vLLM's defaults. */
+static void build_engine(struct tr_candidate *c, int p, const struct tr_workload *w)
+{
+    const struct tr_engine_opts *o = &w->engine;
+    const struct tr_share_hw *hw = &c->hw[p];
+    int budget = hw->mig ? SLICE_BATCHED_TOKENS : c->gpu->max_num_batched_tokens;
+    int seqs = hw->mig ? SLICE_NUM_SEQS : c->gpu->max_num_seqs;
+    int len = o->max_model_len > 0 ? o->max_model_len : w->model->max_positions;
+    budget = o->max_num_batched_tokens > 0 ? o->max_num_batched_tokens : budget;
+    seqs = o->max_num_seqs > 0 ? o->max_num_seqs : seqs;
+    c->engine[p] = (struct tr_engine_config){
+        .steptime = &c->steptime[p],
+        .max_num_batched_tokens = TR_MAX(budget, seqs),
+        .max_num_seqs = seqs,
+        .max_model_len = len,
+        .long_prefill_token_threshold = o->long_prefill_token_threshold,
+        .async = !o->no_async_scheduling,
+        .timeout_ns = w->client_timeout_ns,
+        .ttft_limit_ns = smallest_ttft(&w->slo),
+        .queue_limit = o->queue_limit,
+    };
+}
+
+static void build_part(struct tr_candidate *c, int p, struct tr_arena *arena,
+                       const struct tr_workload *w)
+{
+    const struct tr_engine_opts *o = &w->engine;
+    c->hw[p] = tr_share_hw_of(c->gpu, &c->arrangement.parts[p]);
+    build_engine(c, p, w);
+    struct tr_engine_config *e = &c->engine[p];
+    tr_memory_size(&c->hw[p], w->model, c->precision,
+                   &(struct tr_memory_opts){.gpu_memory_utilization = o->gpu_memory_utilization,
+                                            .kv_tok = o->kv_tok,
+                                            .num_gpu_blocks = o->num_gpu_blocks,
+                                            .max_num_batched_tokens = e->max_num_batched_tokens,
+                                            .max_num_seqs = e->max_num_seqs},
+                   &c->memory[p]);
+    e->num_gpu_blocks = c->memory[p].num_gpu_blocks;
+    tr_steptime_init(&c->steptime[p], arena, &c->hw[p], w->model, c->precision,
+                     e->max_num_batched_tokens, e->max_num_seqs, e->async, o->cuda_graph_padding);
+}
+
+void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
+                        const struct tr_node_type *node, const struct tr_arrangement *arrangement,
+                        const struct tr_precision *precision, int precision_order)
+{
+    const struct tr_workload *w = &s->workload;
+    *c = (struct tr_candidate){
+        .node = node,
+        .gpu = node->gpu,
+        .arrangement = *arrangement,
+        .precision = precision,
+        .precision_order = precision_order,
+    };
+    for (int p = 0; p < arrangement->n_parts; p++) {
+        if (arrangement->parts[p].sharing == TR_MPS)
+            refuse(c, TR_GATE_MODEL, "MPS is not simulated yet");
+        build_part(c, p, arena, w);
+    }
+    gate_quality(c, w);
+    gate_isolation(c, s);
+    gate_memory(c, w);
+}
+
+/* ---- bounds ---------------------------------------------------------------------------------- */
+
+static int fastest_part(const struct tr_candidate *c)
+{
+    int best = 0;
+    for (int p = 1; p < c->arrangement.n_parts; p++)
+        if (c->hw[p].sm_fraction > c->hw[best].sm_fraction)
+            best = p;
+    return best;
+}
+
+static int64_t idle_ttft_ns(const struct tr_candidate *c, int p, int32_t prompt_tok)
+{
+    return TR_API_NS + tr_steptime_prefill_ps(&c->steptime[p], TR_MAX(prompt_tok, 1),
+                                              c->engine[p].max_num_batched_tokens) /
+                           TR_PS_PER_NS;
+}
+
+/* The longest prompt whose first token comes within the limit on an idle share. */
+static int32_t longest_prompt(const struct tr_candidate *c, int p, int32_t most, int64_t limit_ns)
+{
+    int32_t lo = 0, hi = most;
+    while (lo < hi) {
+        int32_t mid = lo + (hi - lo + 1) / 2;
+        if (idle_ttft_ns(c, p, mid) <= limit_ns)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    return lo;
+}
+
+static int64_t idle_tpot_ns(const struct tr_candidate *c, int p, int64_t context_tok)
+{
+    return tr_steptime_ps(&c->steptime[p], 1, 1, 1, context_tok, 0) / TR_PS_PER_NS;
+}
+
+/* No more than this share of requests can be inside the objective, whatever the load. */
+static double most_inside(const struct tr_candidate *c, int p, const struct tr_objective *o,
+                          const struct tr_lengths *l)
+{
+    double admitted = tr_lengths_share(l, l->total_cum, c->engine[p].max_model_len);
+    if (o->metric == TR_TTFT) {
+        int32_t prompt_tok = longest_prompt(c, p, l->n_cum - 1, o->limit_ns);
+        return TR_MIN(admitted, tr_lengths_share(l, l->prompt_cum, prompt_tok));
+    }
+    if (o->metric == TR_TPOT && idle_tpot_ns(c, p, 1) > o->limit_ns)
+        return 0;
+    return admitted;
+}
+
+/* "0.65 to 0.80 s": a MIG slice alone on a power-capped card computes faster than all together, so
+ * the truth lies between the two (docs/model.md, "MIG"). Elsewhere one figure. */
+static const char *prefill_range(char buf[48], const struct tr_candidate *c, int p,
+                                 const struct tr_workload *w, int32_t prompt_tok)
+{
+    char all[24];
+    int64_t all_ns = idle_ttft_ns(c, p, prompt_tok);
+    tr_units_show_ns(all, all_ns);
+    snprintf(buf, 48, "%s", all);
+    if (c->hw[p].mig && c->gpu->ec_alone > c->gpu->ec) {
+        struct tr_gpu gpu = *c->gpu;
+        struct tr_share_hw hw = c->hw[p];
+        struct tr_steptime alone;
+        struct tr_arena arena = {0};
+        gpu.ec = gpu.ec_alone;
+        hw.gpu = &gpu;
+        tr_steptime_init(&alone, &arena, &hw, w->model, c->precision,
+                         c->engine[p].max_num_batched_tokens, c->engine[p].max_num_seqs,
+                         c->engine[p].async, w->engine.cuda_graph_padding);
+        int64_t ns = TR_API_NS + tr_steptime_prefill_ps(&alone, prompt_tok,
+                                                        c->engine[p].max_num_batched_tokens) /
+                                     TR_PS_PER_NS;
+        tr_arena_free(&arena);
+        snprintf(buf, 48, "%.2f to %.2f s", (double)ns / 1e9, (double)all_ns / 1e9);
+    }
+    return buf;
+}
+
+/* Why not even an idle share meets an objective. */
+static void refuse_bound(struct tr_candidate *c, int p, const struct tr_workload *w,
+                         const struct tr_objective *o, double inside, const struct tr_lengths *l)
+{
+    char limit[24], token[24], mean[48], tail[48];
+    int32_t mean_tok = (int32_t)(l->prompt_tok + 0.5);
+    int32_t tail_tok = tr_lengths_prompt_quantile(l, o->fraction);
+    tr_units_show_ns(limit, o->limit_ns);
+    if (o->metric == TR_TPOT && inside == 0)
+        refuse(c, TR_GATE_BOUND, "a token takes %s on %d SMs even alone; the objective is %s",
+               tr_units_show_ns(token, idle_tpot_ns(c, p, 1)), c->hw[p].sms, limit);
+    else if (o->metric != TR_TTFT || idle_ttft_ns(c, p, tail_tok) <= o->limit_ns)
+        refuse(c, TR_GATE_BOUND, "%.1f %% of the requests exceed max_model_len %d",
+               100 * (1 - inside), c->engine[p].max_model_len);
+    else
+        refuse(c, TR_GATE_BOUND,
+               "prefill on %d SMs: the mean prompt (%d tokens) takes %s even alone, the p%g prompt "
+               "(%d) %s; the objective is %s: at most %.1f %% of requests can be inside",
+               c->hw[p].sms, mean_tok, prefill_range(mean, c, p, w, mean_tok), 100 * o->fraction,
+               tail_tok, prefill_range(tail, c, p, w, tail_tok), limit, 100 * inside);
+}
+
+void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
+                        const struct tr_lengths *l)
+{
+    static const double quantile[3] = {0.50, 0.95, 0.99};
+    if (c->gate != TR_GATE_OK)
+        return;
+    int p = fastest_part(c);
+    for (int i = 0; i < 3; i++)
+        c->unloaded_ttft_ns[i] = idle_ttft_ns(c, p, tr_lengths_prompt_quantile(l, quantile[i]));
+    c->unloaded_mean_ttft_ns = idle_ttft_ns(c, p, (int32_t)(l->prompt_tok + 0.5));
+    double step_s = (double)idle_tpot_ns(c, p, (int64_t)(l->context_decode / l->output_tok)) / 1e9;
+    c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9 + l->output_tok * step_s;
+    tr_ceiling_compute(&c->ceiling, c, w->model, l);
+    for (int i = 0; i < w->slo.n; i++) {
+        const struct tr_objective *o = &w->slo.objective[i];
+        c->unloaded_inside[i] = most_inside(c, p, o, l);
+        if (c->unloaded_inside[i] < o->fraction)
+            refuse_bound(c, p, w, o, c->unloaded_inside[i], l);
+    }
+}
+
+/* ---- fleets -------------------------------------------------------------------------------------
+ */
+
+struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
+                                          int gpus, uint64_t seed)
+{
+    struct tr_fleet_config f = {
+        .gpus = gpus,
+        .parts = c->arrangement.n_parts,
+        .router = w->router,
+        .n_tenants = w->n_tenants,
+        .seed = seed,
+    };
+    for (int p = 0; p < f.parts; p++)
+        f.device[p] = (struct tr_device_config){
+            .engine = c->engine[p],
+            .n_pods = c->arrangement.parts[p].n_pods,
+            .quantum_ps = (int64_t)(c->gpu->quantum_s * 1e12),
+            .switch_ps = (int64_t)(c->gpu->switch_s * 1e12),
+        };
+    return f;
+}
+
+/* ---- enumeration ------------------------------------------------------------------------------
+ */
+
+struct builder {
+    const struct tr_scenario *s;
+    struct tr_arena *arena;
+    struct tr_candidate *list;
+    size_t n, cap;
+};
+
+static void add(struct builder *b, const struct tr_node_type *node, const struct tr_arrangement *a,
+                const struct tr_precision *only)
+{
+    const struct tr_workload *w = &b->s->workload;
+    for (size_t i = 0; i < w->n_precisions; i++) {
+        if (only != NULL && w->precisions[i] != only)
+            continue;
+        tr_grow((void **)&b->list, &b->cap, b->n + 1, sizeof *b->list);
+        tr_candidate_build(&b->list[b->n++], b->arena, b->s, node, a, w->precisions[i], (int)i);
+    }
+}
+
+static int add_text(struct builder *b, const struct tr_node_type *node, const char *text,
+                    const struct tr_node *at, struct tr_err *err)
+{
+    struct tr_arrangement a;
+    const struct tr_precision *only = NULL;
+    struct tr_err detail = {0};
+    int rc = tr_arrangement_parse(text, node->gpu, b->s->catalog, &a, &only, &detail);
+    if (rc < 0)
+        return at != NULL ? tr_node_err(err, at, "%s", detail.text)
+                          : tr_err_set(err, detail.code, "%s", detail.text);
+    add(b, node, &a, only);
+    return TR_OK;
+}
+
+/* whole, time-slicing and MPS by the usual counts, and every profile at its maximum count. */
+static int add_auto(struct builder *b, const struct tr_node_type *node, struct tr_err *err)
+{
+    static const char *const usual[] = {"whole",       "timeslice:2", "timeslice:4",
+                                        "timeslice:8", "mps:2",       "mps:4"};
+    for (size_t i = 0; i < TR_LEN(usual); i++)
+        if (add_text(b, node, usual[i], NULL, err) < 0)
+            return err == NULL ? TR_EINPUT : err->code;
+    for (int i = 0; i < node->gpu->n_profiles; i++) {
+        const struct tr_mig_profile *p = &node->gpu->profiles[i];
+        char text[64];
+        if (p->media)
+            continue;
+        snprintf(text, sizeof text, "mig:%s*%d", p->name, p->max_count);
+        if (add_text(b, node, text, NULL, err) < 0)
+            return err == NULL ? TR_EINPUT : err->code;
+    }
+    return TR_OK;
+}
+
+int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
+                            struct tr_candidate **out, size_t *n, struct tr_err *err)
+{
+    struct builder b = {.s = s, .arena = arena};
+    const struct tr_workload *w = &s->workload;
+    int rc = TR_OK;
+    if (s->isolation != TR_ISOLATION_NONE && w->n_tenants > 1 && !w->own_pods)
+        rc = tr_err_set(err, TR_EINPUT,
+                        "%s: isolation: %s keeps pods apart, but the %d tenants of '%s' share "
+                        "theirs; allowed: tenants.pods: own, or isolation: none",
+                        s->path, tr_isolation_name(s->isolation), w->n_tenants, w->name);
+    for (size_t i = 0; i < s->n_nodes && rc == TR_OK; i++) {
+        if (s->compare_auto)
+            rc = add_auto(&b, s->nodes[i], err);
+        for (size_t k = 0; k < s->n_compare && rc == TR_OK; k++)
+            rc = add_text(&b, s->nodes[i], s->compare[k], s->compare_at[k], err);
+    }
+    if (rc == TR_OK) {
+        /* Step-time tables are pointed to by engine configurations: fix the addresses once. */
+        *out = TR_ARENA_NEW(arena, struct tr_candidate, b.n);
+        memcpy(*out, b.list, b.n * sizeof **out);
+        for (size_t i = 0; i < b.n; i++)
+            for (int p = 0; p < TR_MAX_PARTS; p++)
+                (*out)[i].engine[p].steptime = &(*out)[i].steptime[p];
+        *n = b.n;
+    }
+    free(b.list);
+    return rc;
+}

@@ -1,0 +1,455 @@
+/* The verdict: ranks, one cause per loser, the article's rules, and the sentences. Every figure is
+ * taken from the plan's own counters. */
+#include "plan/plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *money(char buf[32], double usd)
+{
+    char digits[32];
+    if (isnan(usd))
+        return "price unknown";
+    snprintf(buf, 32, "$%s", tr_units_show_count(digits, (int64_t)(usd + 0.5)));
+    return buf;
+}
+
+static const char *name_of(char buf[128], const struct tr_plan *plan, const struct tr_candidate *c)
+{
+    bool several = plan->scenario->n_nodes > 1;
+    snprintf(buf, 128, "%s %s%s%s", c->arrangement.text, c->precision->name, several ? " on " : "",
+             several ? c->node->name : "");
+    return buf;
+}
+
+/* ---- ranking
+ * -------------------------------------------------------------------------------------- */
+
+static bool ranked(const struct tr_candidate *c)
+{
+    return c->gate == TR_GATE_OK && c->nodes > 0;
+}
+
+/* Cost where prices are known; otherwise GPUs, so that fleets can still be compared. */
+static double cost(const struct tr_candidate *c)
+{
+    return isnan(c->usd_per_month) ? (double)c->nodes * c->node->gpus : c->usd_per_month;
+}
+
+/* Both cost the same within the tie: which is the better choice? */
+static bool simpler(const struct tr_candidate *a, const struct tr_candidate *b)
+{
+    int ra = tr_arrangement_rank(&a->arrangement), rb = tr_arrangement_rank(&b->arrangement);
+    if (ra != rb)
+        return ra < rb;
+    if (a->arrangement.n_pods != b->arrangement.n_pods)
+        return a->arrangement.n_pods < b->arrangement.n_pods;
+    if (a->precision_order != b->precision_order)
+        return a->precision_order < b->precision_order;
+    return cost(a) < cost(b);
+}
+
+/* The best of those not yet ranked: within nodes.max first, then the cheapest, then the simplest of
+ * those within 5 % of it. -1: none is left. */
+static int best_left(const struct tr_plan *plan)
+{
+    int best = -1;
+    double least = INFINITY;
+    bool within = false;
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[i];
+        if (!ranked(c) || c->rank > 0 || (within && c->beyond_max))
+            continue;
+        if (!c->beyond_max && !within) {
+            within = true;
+            least = INFINITY;
+        }
+        least = TR_MIN(least, cost(c));
+    }
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[i];
+        if (!ranked(c) || c->rank > 0 || (within && c->beyond_max) ||
+            cost(c) > least * (1 + TR_TIE))
+            continue;
+        if (best < 0 || simpler(c, &plan->candidates[best]))
+            best = (int)i;
+    }
+    return best;
+}
+
+static void rank_all(struct tr_plan *plan)
+{
+    size_t n = 0;
+    int next;
+    plan->order = TR_ARENA_NEW(&plan->arena, size_t, plan->n_candidates);
+    while ((next = best_left(plan)) >= 0) {
+        plan->order[n++] = (size_t)next;
+        plan->candidates[next].rank = (int)n;
+    }
+    plan->pick = n > 0 ? (int)plan->order[0] : -1;
+    plan->runner_up = n > 1 ? (int)plan->order[1] : -1;
+    plan->meets = n > 0 && !plan->candidates[plan->pick].beyond_max;
+    for (size_t i = 0; i < plan->n_candidates; i++)
+        if (plan->candidates[i].rank == 0)
+            plan->order[n++] = i;
+}
+
+/* ---- causes
+ * ----------------------------------------------------------------------------------------- */
+
+static const char *cause_words(enum tr_cause cause)
+{
+    static const char *const words[TR_N_CAUSES] = {
+        [TR_CAUSE_NONE] = "unknown",
+        [TR_CAUSE_PREFILL] = "the prompt alone takes too long on this share",
+        [TR_CAUSE_NEIGHBOUR] = "another pod held the GPU",
+        [TR_CAUSE_KV] = "no KV cache was free",
+        [TR_CAUSE_QUEUE] = "queued for a place in the batch",
+        [TR_CAUSE_BATCH] = "shared their steps with other prompts",
+        [TR_CAUSE_DECODE] = "tokens came too slowly",
+        [TR_CAUSE_TOO_LONG] = "longer than max_model_len",
+        [TR_CAUSE_REFUSED] = "refused at the queue limit",
+    };
+    return words[cause];
+}
+
+/* "another pod held the GPU (63 %), queued for a place in the batch (30 %)" */
+static void causes_show(struct tr_str *out, const int64_t *missed)
+{
+    int64_t total = 0;
+    bool used[TR_N_CAUSES] = {0};
+    for (int i = 0; i < TR_N_CAUSES; i++)
+        total += missed[i];
+    for (int shown = 0; shown < 2; shown++) {
+        int top = -1;
+        for (int i = 0; i < TR_N_CAUSES; i++)
+            if (!used[i] && missed[i] * 10 >= total && missed[i] > 0 &&
+                (top < 0 || missed[i] > missed[top]))
+                top = i;
+        if (top < 0)
+            break;
+        used[top] = true;
+        tr_str_printf(out, "%s%s (%.0f %%)", shown > 0 ? ", " : "", cause_words((enum tr_cause)top),
+                      100.0 * (double)missed[top] / (double)total);
+    }
+}
+
+/* Why a ranked candidate is not the pick. */
+static void cause_ranked(const struct tr_plan *plan, struct tr_candidate *c)
+{
+    const struct tr_candidate *pick = &plan->candidates[plan->pick];
+    struct tr_str s = {0};
+    char usd[32];
+    double ratio = cost(c) / cost(pick);
+    if (c->beyond_max && !pick->beyond_max)
+        tr_str_printf(&s, "needs %d nodes, more than nodes.max %d", c->nodes,
+                      plan->scenario->nodes_max);
+    else if (ratio <= 1 + TR_TIE)
+        tr_str_printf(&s, "costs the same within %.0f %% and is not as simple as %s", 100 * TR_TIE,
+                      pick->arrangement.text);
+    else
+        tr_str_printf(&s, "needs %d node%s, %s a month: %.2f times the pick", c->nodes,
+                      c->nodes > 1 ? "s" : "", money(usd, c->usd_per_month), ratio);
+    if (c->fail_nodes > 0) {
+        tr_str_printf(&s, "; on %d, late requests: ", c->fail_nodes);
+        causes_show(&s, c->fail_missed);
+    } else if (plan->scenario->workload.own_pods && c->nodes > 1) {
+        tr_str_printf(&s, "; %d tenants with a pod each, %d pod%s to a GPU",
+                      plan->scenario->workload.n_tenants, c->arrangement.n_pods,
+                      c->arrangement.n_pods > 1 ? "s" : "");
+    }
+    snprintf(c->cause, sizeof c->cause, "%s", s.text);
+    tr_str_free(&s);
+}
+
+static void causes_make(struct tr_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        struct tr_candidate *c = &plan->candidates[i];
+        if (c->rank == 0)
+            snprintf(c->cause, sizeof c->cause, "%s", c->why);
+        else if ((int)i != plan->pick)
+            cause_ranked(plan, c);
+    }
+}
+
+/* ---- rules
+ * ---------------------------------------------------------------------------------------- */
+
+static const struct tr_candidate *find(const struct tr_plan *plan, const char *arrangement,
+                                       int precision_order)
+{
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[i];
+        if (strcmp(c->arrangement.text, arrangement) == 0 &&
+            (precision_order < 0 || c->precision_order == precision_order))
+            return c;
+    }
+    return NULL;
+}
+
+static struct tr_rule *rule(struct tr_plan *plan, const char *condition, const char *advice,
+                            bool met)
+{
+    struct tr_rule *r = &plan->rules[plan->n_rules++];
+    r->condition = condition;
+    r->advice = advice;
+    r->met = met;
+    return r;
+}
+
+/* Does the model fit the smallest MIG instance, at any allowed precision? */
+static void rule_fits(struct tr_plan *plan)
+{
+    const struct tr_candidate *small = NULL;
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[i];
+        bool smaller = small == NULL || c->hw[0].mem_bytes < small->hw[0].mem_bytes ||
+                       (c->hw[0].mem_bytes == small->hw[0].mem_bytes &&
+                        small->gate == TR_GATE_MEMORY && c->gate != TR_GATE_MEMORY);
+        if (c->arrangement.mig && smaller)
+            small = c;
+    }
+    bool met = small != NULL && small->gate != TR_GATE_MEMORY;
+    struct tr_rule *r = rule(plan, "every workload fits a MIG instance", "MIG", met);
+    if (small == NULL)
+        snprintf(r->figure, sizeof r->figure, "no MIG arrangement was compared");
+    else if (met)
+        snprintf(r->figure, sizeof r->figure, "%s holds %s %s and %" PRId64 " tokens of KV cache",
+                 small->arrangement.parts[0].profile->name, plan->scenario->workload.model->name,
+                 small->precision->name, small->memory[0].kv_tok);
+    else
+        snprintf(r->figure, sizeof r->figure, "%s: %.120s",
+                 small->arrangement.parts[0].profile->name, small->why);
+}
+
+static void rules_make(struct tr_plan *plan)
+{
+    const struct tr_scenario *s = plan->scenario;
+    const struct tr_workload *w = &s->workload;
+    double peak = plan->spikes.peak_rate / plan->stats.rate;
+    const struct tr_candidate *whole = find(plan, "whole", -1);
+    double capacity = whole != NULL ? whole->capacity_rps : 0;
+    double share = capacity > 0 ? plan->spikes.peak_rate / capacity : 0;
+    bool trust = s->isolation == TR_ISOLATION_NONE;
+
+    struct tr_rule *r =
+        rule(plan, "bursty: peak minute over mean above 3", "whole or timeslice", peak > 3);
+    snprintf(r->figure, sizeof r->figure, "%.2f: %.3g against %.3g requests/s", peak,
+             plan->spikes.peak_rate, plan->stats.rate);
+    r = rule(plan, "tenants trust each other", "one engine or timeslice", trust);
+    snprintf(r->figure, sizeof r->figure, "isolation: %s, %d tenant%s",
+             tr_isolation_name(s->isolation), w->n_tenants, w->n_tenants > 1 ? "s" : "");
+    r = rule(plan, "isolation needed", "MIG", !trust);
+    snprintf(r->figure, sizeof r->figure, "isolation: %s", tr_isolation_name(s->isolation));
+    rule_fits(plan);
+    r = rule(plan, "one workload over 60 % of a GPU at peak", "whole", share > 0.6);
+    if (capacity > 0)
+        snprintf(r->figure, sizeof r->figure,
+                 "%.0f %% of a GPU: the peak minute has %.3g requests/s, whole %s carries %.3g",
+                 100 * share, plan->spikes.peak_rate, whole->precision->name, capacity);
+    else
+        snprintf(r->figure, sizeof r->figure, "unknown: whole was not evaluated");
+    r = rule(plan, "can scale out", "whole behind an autoscaler", s->nodes_max > 1);
+    if (capacity > 0)
+        snprintf(r->figure, sizeof r->figure,
+                 "up to %d nodes; the mean rate keeps %.1f GPUs busy, the peak minute %.1f",
+                 s->nodes_max, plan->stats.rate / capacity, share);
+    else
+        snprintf(r->figure, sizeof r->figure, "up to %d nodes", s->nodes_max);
+}
+
+/* ---- sentences
+ * ---------------------------------------------------------------------------------------- */
+
+static void say(struct tr_plan *plan, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct tr_plan *plan, const char *fmt, ...)
+{
+    struct tr_str s = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    tr_str_vprintf(&s, fmt, ap);
+    va_end(ap);
+    tr_assert(plan->n_lines < (int)TR_LEN(plan->lines));
+    plan->lines[plan->n_lines++] = tr_arena_strdup(&plan->arena, s.text);
+    tr_str_free(&s);
+}
+
+/* The sharing arrangement with several pods on a card that came closest: what copies cost. */
+static const struct tr_candidate *best_copies(const struct tr_plan *plan)
+{
+    const struct tr_candidate *best = NULL;
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[i];
+        bool fours = c->arrangement.n_pods == 4, best_fours = best && best->arrangement.n_pods == 4;
+        if (!ranked(c) || c->arrangement.mig || c->arrangement.n_pods < 2)
+            continue;
+        if (best == NULL || fours > best_fours || (fours == best_fours && c->rank < best->rank))
+            best = c;
+    }
+    return best;
+}
+
+/* "Share the engine, not the card": where all tenants trust each other and use one model. */
+static void say_one_engine(struct tr_plan *plan)
+{
+    const struct tr_workload *w = &plan->scenario->workload;
+    const struct tr_candidate *copies = best_copies(plan), *whole = NULL;
+    char usd[32], usd_whole[32];
+    if (plan->scenario->isolation != TR_ISOLATION_NONE)
+        return;
+    if (w->own_pods) {
+        say(plan,
+            "Share the engine, not the card, if you can: the %d tenants trust each other and use "
+            "one model, so that one engine could batch all of them (tenants.pods: common). What "
+            "follows gives each a pod of its own, as asked.",
+            w->n_tenants);
+        return;
+    }
+    if (copies != NULL)
+        whole = find(plan, "whole", copies->precision_order);
+    if (whole == NULL || !ranked(whole)) {
+        say(plan,
+            "Share the engine, not the card: one engine batches the requests of all who "
+            "use %s; copies of it on one card are a fallback%s.",
+            w->model->name,
+            copies == NULL ? ", and none of those compared meets the objective" : "");
+        return;
+    }
+    say(plan,
+        "Share the engine, not the card: one engine batches all requests for %s. %d copies on a "
+        "card (%s %s) are a fallback: they carry %.3g requests/s per GPU where one engine carries "
+        "%.3g, hold the weights %d times (%.1f GiB), and need %d nodes (%s a month) where it "
+        "needs %d (%s).",
+        w->model->name, copies->arrangement.n_pods, copies->arrangement.text,
+        copies->precision->name, copies->capacity_rps, whole->capacity_rps,
+        copies->arrangement.n_pods,
+        (double)copies->memory[0].weights_bytes * copies->arrangement.n_pods / TR_GIB,
+        copies->nodes, money(usd, copies->usd_per_month), whole->nodes,
+        money(usd_whole, whole->usd_per_month));
+}
+
+static void say_objectives(struct tr_str *out, const struct tr_plan *plan,
+                           const struct tr_outcome *o)
+{
+    const struct tr_slo *slo = &plan->scenario->workload.slo;
+    for (int i = 0; i < slo->n; i++) {
+        char limit[24];
+        tr_str_printf(out, "%s%.2f %% of requests within %s %s (p%g asked)", i > 0 ? ", " : "",
+                      100 * tr_outcome_inside(o, i, slo->spikes_only),
+                      tr_metric_name(slo->objective[i].metric),
+                      tr_units_show_ns(limit, slo->objective[i].limit_ns),
+                      100 * slo->objective[i].fraction);
+        if (o->spike_offered > 0 && !slo->spikes_only)
+            tr_str_printf(out, ", %.1f %% inside spikes", 100 * tr_outcome_inside(o, i, true));
+    }
+}
+
+static void say_pick(struct tr_plan *plan)
+{
+    const struct tr_candidate *c = &plan->candidates[plan->pick];
+    struct tr_str inside = {0};
+    char usd[32], name[128];
+    say_objectives(&inside, plan, &c->result.outcome);
+    name_of(name, plan, c);
+    if (plan->meets)
+        say(plan, "Pick %s: %d x %s, %s a month, %s.", name, c->nodes, c->node->name,
+            money(usd, c->usd_per_month), inside.text);
+    else
+        say(plan,
+            "Nothing meets the objective within %d node%s. The nearest is %s: it needs %d x %s "
+            "(%s a month), and there has %s.",
+            plan->scenario->nodes_max, plan->scenario->nodes_max > 1 ? "s" : "", name, c->nodes,
+            c->node->name, money(usd, c->usd_per_month), inside.text);
+    tr_str_free(&inside);
+}
+
+/* The runner-up, and what would make it win. */
+static void say_runner_up(struct tr_plan *plan)
+{
+    const struct tr_candidate *pick = &plan->candidates[plan->pick];
+    if (plan->runner_up < 0) {
+        say(plan, "There is no runner-up: every other arrangement was refuted, see below.");
+        return;
+    }
+    const struct tr_candidate *next = &plan->candidates[plan->runner_up];
+    char name[128], usd[32];
+    double ratio = cost(next) / cost(pick);
+    name_of(name, plan, next);
+    if (next->beyond_max && !pick->beyond_max)
+        say(plan, "Runner-up %s: %d nodes would do, nodes.max is %d.", name, next->nodes,
+            plan->scenario->nodes_max);
+    else if (ratio <= 1 + TR_TIE)
+        say(plan,
+            "Runner-up %s costs the same within %.0f %% (%d nodes, %s): the simpler one was "
+            "taken. %.3g requests/s per GPU against %.3g decide once the traffic outgrows the "
+            "fleet.",
+            name, 100 * TR_TIE, next->nodes, money(usd, next->usd_per_month), next->capacity_rps,
+            pick->capacity_rps);
+    else
+        say(plan,
+            "Runner-up %s: %d nodes, %s a month, %.2f times the pick; it would win if its nodes "
+            "were more than %.0f %% cheaper.",
+            name, next->nodes, money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
+}
+
+static void say_sureness(struct tr_plan *plan)
+{
+    const struct tr_candidate *c = &plan->candidates[plan->pick];
+    char spread[96];
+    if (c->capacity_seeds > 1)
+        snprintf(spread, sizeof spread, "capacity per GPU is %.3g to %.3g requests/s over %d seeds",
+                 c->capacity_lo, c->capacity_hi, c->capacity_seeds);
+    else
+        snprintf(spread, sizeof spread, "one seed and shorter runs (--quick)");
+    say(plan,
+        "How sure: %s; step times on %s are %s, within %.0f %%, so a fleet within that of the "
+        "next size is not certain. Near saturation TTFT errs by more: 1 %% of capacity moves it "
+        "by tens of per cent.",
+        spread, c->gpu->name,
+        c->gpu->standing == TR_ESTIMATE ? "estimates" : "fitted to measurements",
+        100 * c->gpu->error);
+    if (c->sampled_gpus > 0)
+        say(plan,
+            "--quick: %d of %d GPUs of the fleet were simulated, a sample without bias; the "
+            "full plan simulates all.",
+            c->sampled_gpus, c->nodes * c->node->gpus);
+}
+
+static void say_none(struct tr_plan *plan)
+{
+    say(plan, "No arrangement can meet the objective, whatever the fleet: the reasons stand with "
+              "each below.");
+}
+
+static void not_modelled(struct tr_plan *plan)
+{
+    static const char *const names[] = {
+        "MPS",
+        "prefix caching",
+        "elastic KV (kvcached)",
+        "model swapping",
+        "sleep mode",
+        "memory-capped fractions (HAMi, Run:ai)",
+        "tensor parallelism",
+    };
+    for (size_t i = 0; i < TR_LEN(names); i++)
+        plan->not_modelled[plan->n_not_modelled++] = names[i];
+}
+
+void tr_verdict_make(struct tr_plan *plan)
+{
+    rank_all(plan);
+    causes_make(plan);
+    rules_make(plan);
+    not_modelled(plan);
+    if (plan->pick < 0) {
+        say_none(plan);
+        return;
+    }
+    say_one_engine(plan);
+    say_pick(plan);
+    say_runner_up(plan);
+    say_sureness(plan);
+}
