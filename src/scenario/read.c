@@ -41,7 +41,8 @@ int key_refuse(struct reader *r, const struct key *key, const struct tr_node *no
 
     key_allowed(key, allowed, sizeof(allowed));
     if (node->kind != TR_NODE_SCALAR)
-        return key_fail(r, key, node, "%s stands here; allowed is %s", kinds[node->kind], allowed);
+        return key_fail(r, key, node, "%s stands here; allowed is %s",
+                        node->n ? kinds[node->kind] : "an empty list or map", allowed);
     if (node->null || node->text[0] == 0)
         return key_fail(r, key, node, "there is no value; allowed is %s", allowed);
     return key_fail(r, key, node, "\"%s\" is not possible; allowed is %s",
@@ -64,13 +65,8 @@ int key_get_text(struct reader *r, const struct key *key, const struct tr_node *
 
 int key_get_int(struct reader *r, const struct key *key, const struct tr_node *node, int64_t *out)
 {
-    struct tr_err e = {0};
-
-    if (!has_scalar(node))
-        return key_refuse(r, key, node);
-    if (tr_units_integer(node->text, out, &e) < 0)
-        return key_fail(r, key, node, "%s", e.text);
-    if ((double)*out < key->min || (double)*out > key->max)
+    if (!has_scalar(node) || tr_units_integer(node->text, out, NULL) < 0 ||
+        (double)*out < key->min || (double)*out > key->max)
         return key_refuse(r, key, node);
     return 0;
 }
@@ -78,7 +74,7 @@ int key_get_int(struct reader *r, const struct key *key, const struct tr_node *n
 int key_get_number(struct reader *r, const struct key *key, const struct tr_node *node, double *out)
 {
     struct tr_err e = {0};
-    int rc;
+    int rc = 0;
 
     if (!has_scalar(node))
         return key_refuse(r, key, node);
@@ -86,8 +82,8 @@ int key_get_number(struct reader *r, const struct key *key, const struct tr_node
         rc = tr_units_fraction(node->text, key->max, out, &e);
     else if (key->type == KEY_RATE)
         rc = tr_units_rate(node->text, out, &e);
-    else
-        rc = tr_units_number(node->text, out, &e);
+    else if (tr_units_number(node->text, out, NULL) < 0)
+        return key_refuse(r, key, node); /* the key's own range says more than the reader could */
     if (rc < 0)
         return key_fail(r, key, node, "%s", e.text);
     if (*out < key->min || *out > key->max || ((key->flags & KEY_POSITIVE) && *out <= 0))
@@ -250,7 +246,8 @@ static const char *belongs_to(const char *name, char buf[96])
 static int unknown_key(struct reader *r, const char *prefix, const struct tr_node *name)
 {
     const char *names[64] = {NULL}, *near, *place = NULL;
-    char hint[160] = "", buf[96], shown[64];
+    char hint[160] = "", buf[96], shown[64], meant[4][24];
+    size_t n_meant = 0;
     struct tr_str list = {0};
     size_t n = 0;
     int rc;
@@ -262,7 +259,14 @@ static int unknown_key(struct reader *r, const char *prefix, const struct tr_nod
             continue;
         tr_assert(n < TR_LEN(names));
         tr_str_printf(&list, "%s%s", n ? ", " : "", key_name(key));
-        names[n++] = key_name(key);
+        names[n] = key_name(key);
+        if (key->flags & KEY_PERCENTILE) { /* what a user would have meant is p95, not pNN */
+            tr_assert(n_meant < TR_LEN(meant));
+            snprintf(meant[n_meant], sizeof(meant[0]), "%.*s95", (int)strlen(names[n]) - 2,
+                     names[n]);
+            names[n] = meant[n_meant++];
+        }
+        n++;
     }
     near = tr_nearest(name->text, names, n);
     if (!near)

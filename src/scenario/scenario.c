@@ -83,18 +83,17 @@ int read_claims(struct reader *r, void *base, const struct key *key, const struc
 
 /* ---- loading -------------------------------------------------------------------------------- */
 
-static int parse(struct reader *r, const char *text, size_t len)
+static int parse(struct reader *r, const char *text, size_t len, const char *catalog_dir)
 {
     struct tr_scenario *s = r->s;
-    int rc = tr_yaml_parse(&s->arena, s->path, text, len, &r->root, r->err);
+    int rc;
 
-    if (rc < 0)
+    if ((rc = tr_yaml_parse(&s->arena, s->path, text, len, &r->root, r->err)) < 0)
         return rc;
     if (r->root->kind != TR_NODE_MAP)
         return tr_node_err(r->err, r->root, "a scenario is a map of keys, such as 'workloads:'");
-    if ((rc = read_defaults(r, s, IN_SCENARIO, "")) < 0)
-        return rc;
-    if ((rc = read_map(r, s, "", r->root)) < 0)
+    if ((rc = tr_catalog_load(catalog_dir, &s->catalog, r->err)) < 0 ||
+        (rc = read_defaults(r, s, IN_SCENARIO, "")) < 0 || (rc = read_map(r, s, "", r->root)) < 0)
         return rc;
     return check_scenario(r);
 }
@@ -112,9 +111,7 @@ int tr_scenario_parse(const char *path, const char *text, size_t len, const char
     s->name = slash ? s->path + (slash - path) + 1 : s->path;
     s->hash = tr_hash(text, len, 0);
     r.dir = tr_arena_strndup(&s->arena, path, slash ? (size_t)(slash - path) + 1 : 0);
-    rc = tr_catalog_load(catalog_dir, &s->catalog, err);
-    if (rc == 0)
-        rc = parse(&r, text, len);
+    rc = parse(&r, text, len, catalog_dir);
     if (rc < 0)
         tr_scenario_free(s);
     else

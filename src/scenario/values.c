@@ -322,6 +322,7 @@ int read_objective(struct reader *r, void *base, const struct key *key, const st
     const struct tr_node *value = tr_node_get(find_node(r, "workload.slo"), name->text);
     const char *p = strstr(name->text, "_p");
     int hundredths = percentile(p + 2);
+    struct key named = *key; /* with the percentile, for messages */
     struct tr_objective *o;
     char shown[64];
 
@@ -340,5 +341,6 @@ int read_objective(struct reader *r, void *base, const struct key *key, const st
         if (slo->objective[i].metric == o->metric && slo->objective[i].fraction == o->fraction)
             return tr_node_err(r->err, name, "'%s' is given twice", name->text);
     slo->n++;
-    return key_get_duration(r, key, value, &o->limit_ns);
+    named.path = tr_arena_printf(&r->s->arena, "workloads[].slo.%s", name->text);
+    return key_get_duration(r, &named, value, &o->limit_ns);
 }
