@@ -148,44 +148,38 @@ static void sort_parts(struct tr_arrangement *a)
     }
 }
 
-static int add_text(char *text, size_t size, size_t *used, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-static int add_text(char *text, size_t size, size_t *used, const char *fmt, ...)
+static void add_text(struct tr_arrangement *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add_text(struct tr_arrangement *a, const char *fmt, ...)
 {
+    size_t used = strlen(a->text);
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(text + *used, size - *used, fmt, ap);
+    int n = vsnprintf(a->text + used, sizeof a->text - used, fmt, ap);
     va_end(ap);
-    if (n < 0 || (size_t)n >= size - *used)
-        return -1;
-    *used += (size_t)n;
-    return 0;
+    /* Eight names of at most 15 letters and what joins them are 144. */
+    tr_assert(n >= 0 && (size_t)n < sizeof a->text - used);
 }
 
-static int write_text(const struct parser *ps, struct tr_arrangement *a)
+static void write_text(struct tr_arrangement *a)
 {
-    size_t used = 0;
-    int rc = 0, pods = a->parts[0].n_pods;
-    const char *name = a->parts[0].sharing == TR_MPS ? "mps" : "timeslice";
-    if (!a->mig) {
-        if (a->parts[0].sharing == TR_SOLO)
-            rc = add_text(a->text, sizeof a->text, &used, "whole");
-        else
-            rc = add_text(a->text, sizeof a->text, &used, "%s:%d", name, pods);
-        return rc == 0 ? TR_OK : fail(ps, "too long");
-    }
-    rc = add_text(a->text, sizeof a->text, &used, "mig:");
-    for (int i = 0, same; i < a->n_parts && rc == 0; i += same) {
+    int pods = a->parts[0].n_pods;
+    if (!a->mig && a->parts[0].sharing == TR_SOLO)
+        add_text(a, "whole");
+    else if (!a->mig)
+        add_text(a, "%s:%d", a->parts[0].sharing == TR_MPS ? "mps" : "timeslice", pods);
+    if (!a->mig)
+        return;
+    add_text(a, "mig:");
+    for (int i = 0, same; i < a->n_parts; i += same) {
         for (same = 1; i + same < a->n_parts && a->parts[i + same].profile == a->parts[i].profile;)
             same++;
-        rc = add_text(a->text, sizeof a->text, &used, "%s%s", i == 0 ? "" : "+",
-                      a->parts[i].profile->name);
-        if (rc == 0 && same > 1)
-            rc = add_text(a->text, sizeof a->text, &used, "*%d", same);
+        add_text(a, "%s%s", i == 0 ? "" : "+", a->parts[i].profile->name);
+        if (same > 1)
+            add_text(a, "*%d", same);
     }
-    if (rc == 0 && a->parts[0].sharing != TR_SOLO)
-        rc = add_text(a->text, sizeof a->text, &used, "/%s:%d", name, pods);
-    return rc == 0 ? TR_OK : fail(ps, "too long");
+    if (a->parts[0].sharing != TR_SOLO)
+        add_text(a, "/timeslice:%d", pods);
 }
 
 /* Says why a layout cannot stand, in the order in which a person would notice. */
@@ -323,7 +317,7 @@ int tr_arrangement_parse(const char *text, const struct tr_gpu *gpu, const struc
         out->n_pods += out->parts[i].n_pods;
     if (out->n_pods > TR_MAX_PODS)
         return fail(&ps, "%d pods on one GPU; at most %d are supported", out->n_pods, TR_MAX_PODS);
-    rc = write_text(&ps, out);
+    write_text(out);
     if (precision != NULL)
         *precision = NULL;
     if (rc == TR_OK && len > 0) {

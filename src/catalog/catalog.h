@@ -26,6 +26,8 @@
 #define TR_MAX_PROFILES 16
 #define TR_MAX_PARTS    8
 #define TR_MAX_PODS     16 /* pods on one GPU */
+/* Letters of a profile name: eight names and what joins them fit an arrangement's text. */
+#define TR_MAX_PROFILE_NAME 15
 
 enum tr_standing { TR_MEASURED, TR_OPERATORS, TR_ESTIMATE };
 
@@ -175,7 +177,7 @@ struct tr_part {
 };
 
 struct tr_arrangement {
-    char text[96]; /* canonical, without the precision */
+    char text[160]; /* canonical, without the precision */
     int n_parts;
     struct tr_part parts[TR_MAX_PARTS];
     int n_pods; /* over all parts */

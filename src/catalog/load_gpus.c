@@ -104,6 +104,9 @@ static int read_profile(struct tr_arena *arena, const struct tr_node *shapes,
 {
     struct tr_entry entry;
     int rc = tr_load_entry(arena, "MIG profile", list, i, &entry, err);
+    if (rc == TR_OK && strlen(entry.name) > TR_MAX_PROFILE_NAME)
+        rc = tr_catalog_err(err, entry.map, "MIG profile %s: a name has at most %d letters",
+                            entry.name, TR_MAX_PROFILE_NAME);
     out->source = source;
     if (rc == TR_OK)
         rc = tr_fields_read(&entry, profile_fields, TR_LEN(profile_fields), out, err);

@@ -5,7 +5,7 @@
 
 /* One maximal layout and what it leaves unused. */
 struct layout {
-    char text[96]; /* as an arrangement */
+    char text[160]; /* as an arrangement */
     int compute, slots, sms;
     bool plain;
 };
