@@ -156,7 +156,6 @@ static void print_answers(struct tr_str *out, const struct tr_check *check)
     for (size_t i = 0; i < check->n_answers; i++) {
         const struct tr_claim_answer *a = &check->answers[i];
         struct tr_str says = {0};
-        char num[TR_SHOW];
 
         refuted += a->refuted;
         tr_str_printf(&says, "\"%s\"", a->claim->says);
@@ -167,11 +166,6 @@ static void print_answers(struct tr_str *out, const struct tr_check *check)
         tr_str_free(&says);
         for (int k = 0; k < a->n_lines; k++)
             tr_text_wrap(out, "", 10, a->lines[k]);
-        if (a->possible_rate > 0.0)
-            tr_str_printf(out, "%10sits latencies hold up to %s requests/s\n", "",
-                          tr_show_num(num, a->possible_rate));
-        else if (a->possible_rate == 0.0)
-            tr_str_printf(out, "%10sits latencies hold at no rate\n", "");
     }
     if (check->n_answers > 0)
         tr_str_printf(out, "\n%zu of %zu claims refuted\n", refuted, check->n_answers);
