@@ -243,7 +243,7 @@ const struct key tr_scenario_keys[] = {
      W(workload.traffic.process),
      .doc = "How requests fall around the mean rate.",
      .example = "poisson"},
-    {.path = TRAFFIC "burstiness", .type = KEY_NUMBER, .min = 0.01, .max = 1000,
+    {.path = TRAFFIC "burstiness", .type = KEY_NUMBER, .min = 0.1, .max = 1000,
      .forms = WITH_RATE | WITH_RATES, .otherwise = "1", W(workload.traffic.burstiness),
      .doc = "Shape of the gamma distribution of the gaps, as in `vllm bench serve`: 1 is "
             "Poisson, less is burstier.",

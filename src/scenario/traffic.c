@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define MAX_REQUESTS 1e9
+#define MAX_SPIKES   10000
 
 static const struct {
     const char *name;
@@ -167,6 +168,8 @@ int read_spikes(struct reader *r, void *base, const struct key *key, const struc
 
     if (node->kind != TR_NODE_LIST || node->n == 0)
         return key_refuse(r, key, node);
+    if (node->n > MAX_SPIKES)
+        return key_fail(r, key, node, "%zu spikes; at most %d", node->n, MAX_SPIKES);
     key_prefix(key, prefix);
     spikes = TR_ARENA_NEW(&s->arena, struct tr_spike, node->n);
     for (size_t i = 0; i < node->n && rc == 0; i++) {
@@ -247,11 +250,43 @@ static int check_arrivals(struct reader *r, struct tr_traffic_spec *t)
     return 0;
 }
 
+/* The base rate at a time: linear between knots; of two at one time, the later. */
+static double base_rate(const struct tr_traffic_spec *t, int64_t ns)
+{
+    const struct tr_knot *k = t->knots;
+    size_t i = 0;
+
+    while (i + 1 < t->n_knots && k[i + 1].time_ns <= ns)
+        i++;
+    if (i + 1 == t->n_knots)
+        return k[i].rate;
+    return k[i].rate + (k[i + 1].rate - k[i].rate) * (double)(ns - k[i].time_ns) /
+                           (double)(k[i + 1].time_ns - k[i].time_ns);
+}
+
+static int check_spikes(struct reader *r, const struct tr_traffic_spec *t)
+{
+    const struct tr_node *spikes = find_node(r, "workload.traffic.spikes");
+
+    for (size_t i = 0; spikes && i < t->n_spikes; i++) {
+        double base = base_rate(t, t->spikes[i].start_ns);
+
+        if (t->spikes[i].start_ns >= t->duration_ns)
+            return tr_node_err(r->err, spikes->items[i],
+                               "traffic.spikes: this spike starts after the end of the traffic");
+        if (t->spikes[i].peak_rate < base)
+            return tr_node_err(r->err, spikes->items[i],
+                               "traffic.spikes: this peak of %g/s is below the rate at its start, "
+                               "%g/s",
+                               t->spikes[i].peak_rate, base);
+    }
+    return 0;
+}
+
 static int check_times(struct reader *r, struct tr_traffic_spec *t)
 {
     const struct tr_node *map = find_node(r, "workload.traffic");
     const struct tr_node *rates = tr_node_get(map, "rates");
-    const struct tr_node *spikes = tr_node_get(map, "spikes");
     int64_t last = t->knots[t->n_knots - 1].time_ns;
 
     if (!tr_node_get(map, "duration")) {
@@ -268,11 +303,7 @@ static int check_times(struct reader *r, struct tr_traffic_spec *t)
                            "traffic.rates: this time is after the end of the duration");
     if ((double)t->duration_ns > 366.0 * 86400 * (double)TR_NS_PER_S)
         return tr_node_err(r->err, map, "traffic longer than 366 days");
-    for (size_t i = 0; spikes && i < t->n_spikes; i++)
-        if (t->spikes[i].start_ns >= t->duration_ns)
-            return tr_node_err(r->err, spikes->items[i],
-                               "traffic.spikes: this spike starts after the end of the traffic");
-    return 0;
+    return check_spikes(r, t);
 }
 
 int check_traffic(struct reader *r)
