@@ -43,7 +43,7 @@ enum tr_length_kind { TR_LENGTH_FIXED, TR_LENGTH_LOGNORMAL };
 struct tr_length {
     enum tr_length_kind kind;
     int32_t fixed_tok;
-    double mean, cv; /* of the clamped values */
+    double mean, cv; /* mean of the clamped values; cv before clamping (num/num.h) */
     int32_t min_tok, max_tok;
 };
 
