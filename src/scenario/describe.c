@@ -37,6 +37,12 @@ static void add_number(const struct key *key, const char *what, struct tr_str *o
                       tr_units_show_count(high, (int64_t)key->max));
 }
 
+static void add_words(const char *const *words, struct tr_str *out)
+{
+    for (size_t i = 0; words[i]; i++)
+        tr_str_printf(out, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+}
+
 static void describe(const struct key *key, struct tr_str *out)
 {
     switch (key->type) {
@@ -67,17 +73,14 @@ static void describe(const struct key *key, struct tr_str *out)
         break;
     case KEY_DURATION:
         tr_str_printf(out, "a duration such as %s", key->example);
-        if (key->max > 86400)
-            add_bounds(key, "d", key->max / 86400, out);
-        else
-            add_bounds(key, "h", key->max / 3600, out);
+        add_bounds(key, key->max > 86400 ? "d" : "h", key->max / (key->max > 86400 ? 86400 : 3600),
+                   out);
         break;
     case KEY_BOOL:
         tr_str_printf(out, "true or false");
         break;
     case KEY_WORD:
-        for (size_t i = 0; key->words[i]; i++)
-            tr_str_printf(out, "%s%s", i ? (key->words[i + 1] ? ", " : " or ") : "", key->words[i]);
+        add_words(key->words, out);
         break;
     case KEY_NAME:
         tr_str_printf(out, "a name such as %s", key->example);

@@ -151,6 +151,25 @@ static void put_length(struct schema *s, const struct key *key, const char *pref
     tr_json_end(&s->j);
 }
 
+static void put_maps(struct schema *s, const struct key *key, const char *prefix)
+{
+    tr_json_text(&s->j, "type", "array");
+    tr_json_int(&s->j, "minItems", 1);
+    if (strcmp(key->path, "workloads") == 0)
+        tr_json_int(&s->j, "maxItems", 1);
+    tr_json_begin(&s->j, "items", '{');
+    put_map(s, prefix);
+    tr_json_end(&s->j);
+}
+
+static void put_words(struct schema *s, const char *const *words)
+{
+    tr_json_begin(&s->j, "enum", '[');
+    for (; *words; words++)
+        tr_json_text(&s->j, NULL, *words);
+    tr_json_end(&s->j);
+}
+
 static void put_type(struct schema *s, const struct key *key)
 {
     char prefix[96];
@@ -161,13 +180,7 @@ static void put_type(struct schema *s, const struct key *key)
         put_map(s, prefix);
         break;
     case KEY_MAPS:
-        tr_json_text(&s->j, "type", "array");
-        tr_json_int(&s->j, "minItems", 1);
-        if (strcmp(key->path, "workloads") == 0)
-            tr_json_int(&s->j, "maxItems", 1);
-        tr_json_begin(&s->j, "items", '{');
-        put_map(s, prefix);
-        tr_json_end(&s->j);
+        put_maps(s, key, prefix);
         break;
     case KEY_TEXT:
         /* Unquoted, a text such as 2024 is a number for an editor. */
@@ -198,10 +211,7 @@ static void put_type(struct schema *s, const struct key *key)
         tr_json_text(&s->j, "type", "boolean");
         break;
     case KEY_WORD:
-        tr_json_begin(&s->j, "enum", '[');
-        for (size_t i = 0; key->words[i]; i++)
-            tr_json_text(&s->j, NULL, key->words[i]);
-        tr_json_end(&s->j);
+        put_words(s, key->words);
         break;
     case KEY_NAME:
     case KEY_NAMES:
