@@ -57,6 +57,7 @@ struct tr_engine {
     int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */
     int32_t n_prefill;           /* running requests in PREFILL */
     int32_t free_blocks;
+    int64_t held; /* requests that have come and not left */
     int64_t lost_ps, last_ns;
     struct tr_engine_stats stats;
 };
@@ -183,7 +184,8 @@ static void decode_enter(struct tr_engine *e, uint32_t i)
     struct request *r = &e->req[i];
     r->state = DECODE;
     r->base = r->known - e->epoch;
-    r->end_epoch = e->epoch + (r->output - r->produced);
+    /* All tokens produced and yet here: its stop token is in flight, and nobody knows. */
+    r->end_epoch = r->produced < r->output ? e->epoch + (r->output - r->produced) : INT64_MAX;
     e->phase[phase_of(r->base)]++;
     e->context_tok += r->known;
     heap_settle(e, (uint32_t)e->n_decode++, i);
@@ -213,15 +215,19 @@ static bool waits_for_kv(const struct tr_engine *e, const struct request *r)
 }
 
 /* What took the time until `end_ns`, the first token or the moment it was given up. Only asked for
- * requests beyond the objective, as it costs as much as a few steps. */
+ * requests beyond the objective, as it costs as much as a few steps. A client that gave up before
+ * the objective was missed had an objective of its own. */
 static enum tr_cause cause_of(const struct tr_engine *e, const struct request *r, int64_t end_ns)
 {
-    if (e->cfg.ttft_limit_ns == 0 || end_ns - r->arrival_ns <= e->cfg.ttft_limit_ns)
+    int64_t limit_ns = e->cfg.ttft_limit_ns;
+    if (r->first_ns < 0 && e->cfg.timeout_ns > 0 && (limit_ns == 0 || e->cfg.timeout_ns < limit_ns))
+        limit_ns = e->cfg.timeout_ns;
+    if (limit_ns == 0 || end_ns - r->arrival_ns <= limit_ns)
         return TR_CAUSE_NONE;
     int64_t solo_ns =
         tr_steptime_prefill_ps(e->cfg.steptime, r->prompt, e->cfg.max_num_batched_tokens) /
         TR_PS_PER_NS;
-    if (r->reach_ns - r->arrival_ns + solo_ns > e->cfg.ttft_limit_ns)
+    if (r->reach_ns - r->arrival_ns + solo_ns > limit_ns)
         return TR_CAUSE_PREFILL;
     bool begun = r->scheduled_ns >= 0;
     int64_t extra_ns = end_ns - r->reach_ns - solo_ns;
@@ -284,6 +290,7 @@ static void leave(struct tr_engine *e, uint32_t i, enum tr_status status, int64_
 {
     struct request *r = &e->req[i];
     detach(e, i);
+    e->held--;
     report(e, r, status, cause_of(e, r, r->first_ns >= 0 ? r->first_ns : now_ns), now_ns);
     if (r->in_flight > 0)
         r->state = GONE;
@@ -330,6 +337,14 @@ static void preempt(struct tr_engine *e, uint32_t i)
     list_prepend(e, &e->resumed, i);
 }
 
+/* Will the scheduler learn of r's end only from its last token? A stop token shows itself a step
+ * late to an asynchronous engine; the answer's maximal length and the end of the context are known
+ * ahead. */
+static bool ends_unseen(const struct tr_engine *e, const struct request *r)
+{
+    return e->cfg.stop_token && e->cfg.async && r->prompt + r->output < e->cfg.max_model_len;
+}
+
 /* The last of r's known tokens is in this step: it yields a token. */
 static void prefill_done(struct tr_engine *e, struct tr_step *step, uint32_t i)
 {
@@ -339,7 +354,7 @@ static void prefill_done(struct tr_engine *e, struct tr_step *step, uint32_t i)
     step->rows++;
     if (first || last)
         step_event(e, step, i, first, last);
-    if (last && !(e->cfg.stop_token && e->cfg.async))
+    if (last && !ends_unseen(e, r))
         r->state = ENDING;
     else
         decode_enter(e, i);
@@ -389,8 +404,7 @@ static void decode_ends(struct tr_engine *e, struct tr_step *step)
         uint32_t i = e->heap[0];
         struct request *r = &e->req[i];
         step_event(e, step, i, false, true);
-        if (e->cfg.stop_token && e->cfg.async) {
-            /* Nobody knows yet that it ends: it stays until the update and wastes a row. */
+        if (ends_unseen(e, r)) { /* it stays until the update and wastes a row */
             r->end_epoch = INT64_MAX;
             heap_settle(e, 0, i);
             continue;
@@ -400,40 +414,19 @@ static void decode_ends(struct tr_engine *e, struct tr_step *step)
     }
 }
 
-/* The token budget ended before these decoding requests of the running list: undo their part of
- * decode_all. */
-static void decode_left_out(struct tr_engine *e, struct tr_step *step, uint32_t from)
-{
-    for (uint32_t i = from; i != NONE; i = e->req[i].next) {
-        struct request *r = &e->req[i];
-        if (r->state != DECODE)
-            continue;
-        e->phase[phase_of(r->base)]--;
-        r->base--;
-        e->phase[phase_of(r->base)]++;
-        if (r->end_epoch != INT64_MAX)
-            r->end_epoch++;
-        heap_settle(e, r->heap, i);
-        e->context_tok--;
-        e->stats.decode_tok--;
-        step->context_tok -= decode_computed(e, r) + 1;
-        step->decodes--;
-        step->rows--;
-        step->tokens--;
-    }
-}
-
 /* Phase 1 when blocks may run out or several prefills are half done: the running list in order, as
- * the reference does it. Returns false if something was preempted. */
+ * the reference does it. Returns false if something was preempted. The budget reaches everyone: it
+ * did in the step before, and nobody wants more than then but the last, whose chunk it cut. */
 static bool running_walk(struct tr_engine *e, struct tr_step *step, int64_t *chunks_ps)
 {
     int32_t budget = e->cfg.max_num_batched_tokens;
     bool preempted = false, self = false;
     uint32_t i = e->running.head;
-    for (; i != NONE && budget > 0; i = e->req[i].next) {
+    for (; i != NONE; i = e->req[i].next) {
         struct request *r = &e->req[i];
         if (r->state == ENDING)
             continue;
+        tr_assert(budget > 0);
         bool decode = r->state == DECODE;
         int32_t have = decode ? decode_computed(e, r) : r->computed;
         int32_t q = decode ? 1 : chunk_of(e, r, budget);
@@ -450,7 +443,6 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step, int64_t *chu
         r->chunk = decode ? 0 : q;
     }
     decode_all(e, step);
-    decode_left_out(e, step, self ? NONE : i);
     decode_ends(e, step);
     for (i = e->running.head; i != NONE; i = e->req[i].next) {
         int32_t q = e->req[i].chunk;
@@ -494,7 +486,7 @@ static void drop_timed_out(struct tr_engine *e, int64_t now_ns)
         return;
     for (uint32_t i = e->resumed.head, next; i != NONE; i = next) {
         next = e->req[i].next;
-        if (e->req[i].in_flight == 0 && timed_out(e, &e->req[i], now_ns))
+        if (timed_out(e, &e->req[i], now_ns))
             leave(e, i, TR_TIMEOUT, now_ns);
     }
     while (e->fresh.n > 0 && timed_out(e, &e->req[e->fresh.head], now_ns))
@@ -541,9 +533,18 @@ static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t 
     }
 }
 
+/* The blocks in use have been so since they last changed. */
+static void count_blocks(struct tr_engine *e, int64_t now_ns)
+{
+    int64_t span_us = (now_ns - e->last_ns) / 1000;
+    e->stats.kv_block_us += tr_engine_blocks_used(e) * span_us;
+    e->last_ns += span_us * 1000;
+}
+
 bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
     int64_t chunks_ps = 0;
+    count_blocks(e, now_ns);
     drop_timed_out(e, now_ns);
     step->tokens = step->rows = step->decodes = step->chunks = 0;
     step->context_tok = 0;
@@ -574,8 +575,7 @@ static void first_token(struct tr_engine *e, uint32_t i, int64_t now_ns)
 
 void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
-    e->stats.kv_block_us += tr_engine_blocks_used(e) * ((now_ns - e->last_ns) / 1000);
-    e->last_ns = now_ns;
+    count_blocks(e, now_ns);
     for (int32_t k = 0; k < step->n_events; k++) {
         struct tr_step_event ev = step->events[k];
         struct request *r = &e->req[ev.request];
@@ -591,6 +591,45 @@ void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
             leave(e, ev.request, TR_DONE, now_ns);
     }
     step->n_events = 0;
+}
+
+/* ---- stretches ------------------------------------------------------------------------------- */
+
+int64_t tr_engine_calm(const struct tr_engine *e)
+{
+    if (e->n_decode == 0 || e->running.n != e->n_decode || e->fresh.n + e->resumed.n > 0)
+        return 0;
+    int64_t until_end = e->req[e->heap[0]].end_epoch - 1 - e->epoch;
+    /* Each request takes a block in 16 steps: whole rounds that are certain to find theirs. */
+    int64_t until_full = ((int64_t)e->free_blocks / e->n_decode - 1) * TR_BLOCK_TOK;
+    return TR_MAX(TR_MIN(until_end, until_full), 0);
+}
+
+int64_t tr_engine_step_growth_ps(const struct tr_engine *e)
+{
+    return e->cfg.steptime->ctx_ps * e->n_decode;
+}
+
+void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_step *in_flight,
+                    int n_in_flight)
+{
+    int32_t blocks = (int32_t)(n / TR_BLOCK_TOK) * e->n_decode;
+    for (int64_t j = 0; j < n % TR_BLOCK_TOK; j++)
+        blocks += e->phase[phase_of(-(e->epoch + j))];
+    e->stats.kv_block_us +=
+        (2 * tr_engine_blocks_used(e) + blocks) * ((now_ns - e->last_ns) / 1000) / 2;
+    e->last_ns = now_ns;
+    e->free_blocks -= blocks;
+    e->stats.kv_used_max = TR_MAX(e->stats.kv_used_max, tr_engine_blocks_used(e));
+    e->epoch += n;
+    e->context_tok += n * e->n_decode;
+    e->stats.decode_tok += n * e->n_decode;
+    e->stats.steps += n;
+    for (int i = 0; i < n_in_flight; i++) {
+        in_flight[i].epoch += n;
+        in_flight[i].context_tok += n * e->n_decode;
+        in_flight[i].duration_ps += n * tr_engine_step_growth_ps(e);
+    }
 }
 
 void tr_step_free(struct tr_step *step)
@@ -653,21 +692,22 @@ void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64
         refuse(e, &request, TR_CAUSE_TOO_LONG, now_ns);
         return;
     }
-    int64_t held = e->fresh.n + e->resumed.n + e->running.n;
-    if (e->cfg.queue_limit > 0 && held + 1 > e->cfg.queue_limit) {
+    if (e->cfg.queue_limit > 0 && e->held + 1 > e->cfg.queue_limit) {
         refuse(e, &request, TR_CAUSE_REFUSED, now_ns);
         return;
     }
     uint32_t i = pool_take(e);
     e->req[i] = request;
+    e->held++;
     list_append(e, &e->fresh, i);
 }
 
 bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns)
 {
+    count_blocks(e, now_ns);
     for (size_t i = 0; i < e->cap; i++) {
         struct request *r = &e->req[i];
-        if (r->id != id || r->state == FREE || r->state == GONE || r->state == ENDED)
+        if (r->id != id || r->state == FREE || r->state == GONE)
             continue;
         leave(e, (uint32_t)i, TR_ABORTED, now_ns);
         return true;
