@@ -104,8 +104,8 @@ void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct
     }
     o->inside_all += all;
     o->spike_inside_all += all && in_spike;
-    if (!all)
-        o->missed[r->cause == TR_CAUSE_NONE ? TR_CAUSE_DECODE : r->cause]++;
+    if (!all) /* done, its first token in time: its later ones were not */
+        o->missed[r->cause == TR_CAUSE_NONE && r->status == TR_DONE ? TR_CAUSE_DECODE : r->cause]++;
     count_status(o, r);
     o->first_arrival_ns = TR_MIN(o->first_arrival_ns, r->arrival_ns);
     o->last_arrival_ns = TR_MAX(o->last_arrival_ns, r->arrival_ns);
