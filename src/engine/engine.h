@@ -93,6 +93,17 @@ bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *ste
 void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step);
 void tr_step_free(struct tr_step *step);
 
+/* A stretch: while nothing waits, nothing is being prefilled and no answer ends, every step is a
+ * decode of the same requests, and many of them can be taken as one. How many further schedules are
+ * certain to be so; 0: the next one may differ. */
+int64_t tr_engine_calm(const struct tr_engine *e);
+/* As if the oldest `n` steps in flight and to come had been updated, the last of them at `now_ns`,
+ * and as many scheduled after the `in_flight` ones, which move on by n. n <= tr_engine_calm. */
+void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_step *in_flight,
+                    int n_in_flight);
+/* By how much each step of a stretch is longer than the one before. */
+int64_t tr_engine_step_growth_ps(const struct tr_engine *e);
+
 /* The client of request `id` has gone: it leaves the engine at once with status aborted. False if
  * the engine does not hold it. Linear in the requests held. */
 bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns);
