@@ -27,6 +27,7 @@ struct tr_device_config {
     int n_pods;
     int first_pod; /* number of the first pod in the fleet, for records and traces */
     int64_t quantum_ps, switch_ps;
+    bool exact; /* step by step, slice by slice: the oracle of stretches and skipped rounds */
 };
 
 /* One line of a trace; `text` is a static word. */
@@ -51,8 +52,9 @@ void tr_device_trace(struct tr_device *d, tr_trace_sink *sink, void *arg);
 void tr_device_send(struct tr_device *d, int pod, const struct tr_engine_request *request,
                     int64_t reach_ns);
 
-/* Processes everything before `until_ns` (TR_TIME_NEVER: until nothing is left). Returns how many
- * events that were. */
+/* Whether stretches are taken as one or step by step (`exact`, or a trace), records are the same to
+ * the bit. Processes everything before `until_ns` (TR_TIME_NEVER: until nothing is left). Returns
+ * how many events that were. */
 int64_t tr_device_advance(struct tr_device *d, int64_t until_ns);
 
 /* Requests sent to the pod that have not left it. */

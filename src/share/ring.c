@@ -38,6 +38,12 @@ static void rebase(struct tr_ring *r)
     carry(r);
 }
 
+static int64_t limit_of(const struct tr_ring *r, int64_t until_ns)
+{
+    int64_t span_ns = until_ns - r->base_ns;
+    return span_ns > INT64_MAX / 2 / TR_PS_PER_NS ? INT64_MAX / 2 : span_ns * TR_PS_PER_NS;
+}
+
 static bool is_ready(const struct tr_ring *r, int i)
 {
     return r->ctx[i].queued > 0 && r->ctx[i].ready_ps <= r->clock_ps;
@@ -154,6 +160,19 @@ static void skip_rounds(struct tr_ring *r, int n, int64_t next_ready_ps, int64_t
     r->slices += rounds * n;
 }
 
+/* The owner runs for a span, its quantum renewed as often as it takes. */
+static void run_on(struct tr_ring *r, int64_t span_ps)
+{
+    r->clock_ps += span_ps;
+    r->busy_ps += span_ps;
+    if (span_ps <= r->left_ps) {
+        r->left_ps -= span_ps;
+    } else {
+        int64_t over_ps = (span_ps - r->left_ps) % r->quantum_ps;
+        r->left_ps = over_ps == 0 ? 0 : r->quantum_ps - over_ps;
+    }
+}
+
 /* Lets the owner run as far as nothing can change. */
 static void run(struct tr_ring *r, int64_t limit_ps)
 {
@@ -179,15 +198,8 @@ static void run(struct tr_ring *r, int64_t limit_ps)
         }
     }
     span_ps = TR_MIN(TR_MIN(span_ps, c->left_ps), limit_ps - r->clock_ps);
-    r->clock_ps += span_ps;
-    r->busy_ps += span_ps;
     c->left_ps -= span_ps;
-    if (span_ps <= r->left_ps) {
-        r->left_ps -= span_ps;
-    } else {
-        int64_t over_ps = (span_ps - r->left_ps) % r->quantum_ps;
-        r->left_ps = over_ps == 0 ? 0 : r->quantum_ps - over_ps;
-    }
+    run_on(r, span_ps);
 }
 
 static bool pay(struct tr_ring *r, int64_t limit_ps)
@@ -204,9 +216,7 @@ int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_
 {
     if (r->clock_ps > REBASE_PS)
         rebase(r);
-    int64_t span_ns = until_ns - r->base_ns;
-    int64_t limit_ps =
-        span_ns > INT64_MAX / 2 / TR_PS_PER_NS ? INT64_MAX / 2 : span_ns * TR_PS_PER_NS;
+    int64_t limit_ps = limit_of(r, until_ns);
     while (r->clock_ps < limit_ps) {
         if (r->owner < 0 && !pick(r, limit_ps))
             return 0;
@@ -228,6 +238,41 @@ int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_
         }
     }
     return 0;
+}
+
+/* The time that n pieces take, the first of which has `left_ps` to go and was `gpu_ps` long. */
+static int64_t pieces_ps(int64_t n, int64_t left_ps, int64_t gpu_ps, int64_t growth_ps)
+{
+    return left_ps + (n - 1) * gpu_ps + n * (n - 1) / 2 * growth_ps;
+}
+
+int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
+                     int64_t *end_ns)
+{
+    struct tr_ring_ctx *c = &r->ctx[ctx];
+    if (r->owner != ctx || c->queued != 2 || r->pay_ps > 0 || c->work[0].gaps + c->work[1].gaps > 0)
+        return 0;
+    int64_t limit_ps = limit_of(r, until_ns) - r->clock_ps, gpu_ps = c->work[0].gpu_ps;
+    if (r->clock_ps - c->began_ps != gpu_ps - c->left_ps || c->work[1].gpu_ps != gpu_ps + growth_ps)
+        return 0;
+    for (int i = 0; i < r->n; i++)
+        if (i != ctx && r->ctx[i].queued > 0)
+            return 0;
+    int64_t n = 0, step = 1;
+    while (step < most)
+        step *= 2;
+    for (; step > 0; step /= 2)
+        if (n + step <= most && pieces_ps(n + step, c->left_ps, gpu_ps, growth_ps) < limit_ps)
+            n += step;
+    if (n == 0)
+        return 0;
+    run_on(r, pieces_ps(n, c->left_ps, gpu_ps, growth_ps));
+    c->work[0].gpu_ps += n * growth_ps;
+    c->work[1].gpu_ps += n * growth_ps;
+    c->left_ps = c->work[0].gpu_ps;
+    c->post_ps[0] = c->post_ps[1] = c->ready_ps = c->began_ps = r->clock_ps;
+    *end_ns = r->base_ns + r->clock_ps / TR_PS_PER_NS;
+    return n;
 }
 
 struct tr_ring_stats tr_ring_stats(const struct tr_ring *r)

@@ -68,6 +68,14 @@ void tr_ring_post(struct tr_ring *r, int ctx, int64_t now_ns, const struct tr_wo
 int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_ns,
                     int64_t *lost_ps);
 
+/* Completes up to `most` pieces of work of `ctx` at once, each followed by a new one posted behind
+ * the other that waits, every one `growth_ps` longer than the piece before: exactly what as many
+ * calls of tr_ring_advance and tr_ring_post would do. Only where the context is alone on the ring,
+ * owns it and has lost no time on the piece under way; only completions before `until_ns`. Returns
+ * how many (possibly 0) and the time of the last. */
+int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
+                     int64_t *end_ns);
+
 struct tr_ring_stats tr_ring_stats(const struct tr_ring *r);
 
 #endif
