@@ -80,6 +80,14 @@ static int padded(int tokens)
     return tokens <= 256 ? (tokens + 7) / 8 * 8 : (tokens + 15) / 16 * 16;
 }
 
+static int largest_captured(int max_num_seqs, int max_tok)
+{
+    int size = TR_MIN(TR_MIN(2 * max_num_seqs, 512), max_tok);
+    while (size > 0 && padded(size) != size)
+        size--;
+    return size;
+}
+
 void tr_steptime_init(struct tr_steptime *st, struct tr_arena *arena, const struct tr_share_hw *hw,
                       const struct tr_model *model, const struct tr_precision *precision,
                       int max_num_batched_tokens, int max_num_seqs, bool async, bool pad)
@@ -89,12 +97,12 @@ void tr_steptime_init(struct tr_steptime *st, struct tr_arena *arena, const stru
     int max_tok = TR_MAX(max_num_batched_tokens, max_num_seqs);
     int64_t *tok_ps = TR_ARENA_NEW(arena, int64_t, max_tok + 1);
     int64_t *row_ps = TR_ARENA_NEW(arena, int64_t, max_num_seqs + 1);
-    int capture_max = pad ? TR_MIN(TR_MIN(2 * max_num_seqs, 512), max_tok) : 0;
+    int capture_max = pad ? largest_captured(max_num_seqs, max_tok) : 0;
     double layers = model->layers, kv_width = 2.0 * model->kv_heads * model->head_dim * 2.0;
     double seq_s = async ? gpu->seq_async_s : TR_SEQ_SYNC_S;
 
     for (int n = 0; n <= max_tok; n++) {
-        int tokens = n <= capture_max ? TR_MIN(padded(n), max_tok) : n;
+        int tokens = n <= capture_max ? padded(n) : n;
         tok_ps[n] = to_ps(layers * layer_s(gpu, &r, model, tokens));
     }
     for (int n = 0; n <= max_num_seqs; n++)
