@@ -86,7 +86,7 @@ static void gate_memory(struct tr_candidate *c, const struct tr_workload *w)
                    "%.2f GiB > %.2f GiB (%.3f of %.2f GiB)",
                    gib(m->weights_bytes), gib(m->activation_bytes), gib(m->graphs_bytes),
                    gib(m->budget_bytes), m->utilization, have);
-        else if (m->kv_tok < c->engine[p].max_model_len)
+        else if ((int64_t)m->num_gpu_blocks * TR_BLOCK_TOK < c->engine[p].max_model_len)
             refuse(c, TR_GATE_MEMORY,
                    "KV cache of %" PRId64 " tokens (%.2f GiB) does not hold one request of "
                    "max_model_len %d: vLLM does not start",

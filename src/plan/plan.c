@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define KEEP_REQUESTS 2000000 /* 32 MB: every fleet size replays the same requests */
+
 struct job {
     struct tr_plan *plan;
     struct tr_evaluation ev;
@@ -58,6 +60,7 @@ static int measure(struct tr_plan *plan, struct tr_source **src, struct tr_err *
     int rc = tr_source_open(&plan->traffic, plan->opts.seed, src, &info, err);
     if (rc < 0)
         return rc;
+    tr_source_keep(*src, KEEP_REQUESTS);
     tr_traffic_measure(*src, &plan->stats);
     if (plan->stats.requests == 0)
         return tr_err_set(err, TR_EINPUT, "%s: the traffic holds no requests",

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum kind { KIND_TRACE, KIND_SYNTH, KIND_LIKE };
+enum kind { KIND_TRACE, KIND_SYNTH, KIND_KEPT, KIND_LIKE };
 
 /* What the iterators of one tr_source_open share: read-only, freed with the last of them. */
 struct traffic {
@@ -243,6 +243,13 @@ int tr_source_next(struct tr_source *src, struct tr_arrival *out)
         if (more)
             fill_from_lengths(src, out);
         break;
+    case KIND_KEPT:
+        more = src->index < t->trace.n;
+        if (more) {
+            out->time_ns = t->trace.rows[src->index].time_ns;
+            fill_from_row(src, src->index, out);
+        }
+        break;
     case KIND_LIKE:
         more = like_next(src, out);
         break;
@@ -256,6 +263,30 @@ void tr_source_rewind(struct tr_source *src)
     src->index = 0;
     src->gaps = 0.0;
     tr_synth_rewind(&src->synth);
+}
+
+void tr_source_keep(struct tr_source *src, int64_t most)
+{
+    struct tr_trace *kept = &src->traffic->trace;
+    struct tr_trace_row *rows = NULL;
+    struct tr_arrival a;
+    size_t n = 0, cap = 0;
+
+    if (src->kind != KIND_SYNTH)
+        return;
+    tr_source_rewind(src);
+    while ((int64_t)n <= most && tr_source_next(src, &a)) {
+        tr_grow(&rows, &cap, n + 1, sizeof *rows);
+        rows[n++] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};
+    }
+    tr_source_rewind(src);
+    if ((int64_t)n > most) {
+        free(rows);
+        return;
+    }
+    kept->rows = rows;
+    kept->n = n;
+    src->kind = KIND_KEPT;
 }
 
 struct tr_source *tr_source_clone(const struct tr_source *src)

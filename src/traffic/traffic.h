@@ -104,6 +104,10 @@ void tr_source_rewind(struct tr_source *src);
 /* A second, independent iterator over the same arrivals (for another thread), at their start. The
  * two share a trace's rows, which are freed with the last of them. */
 struct tr_source *tr_source_clone(const struct tr_source *src);
+/* Synthetic traffic of at most `most` requests is drawn once and kept (16 bytes a request) by this
+ * iterator and its later clones, which then yield the same arrivals faster. Does nothing otherwise.
+ * Call it before the source is cloned for other threads. */
+void tr_source_keep(struct tr_source *src, int64_t most);
 /* The end of the period: duration of a description, the last arrival of a trace; the last arrival
  * also where max_requests cuts a description short. */
 int64_t tr_source_span_ns(const struct tr_source *src);
