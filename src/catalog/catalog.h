@@ -203,6 +203,8 @@ bool tr_mig_place(const struct tr_gpu *gpu, const struct tr_mig_profile *const *
  * are; writes at most `max`. */
 int tr_mig_maximal(const struct tr_gpu *gpu, bool all, int (*counts)[TR_MAX_PROFILES], int max);
 
+#define TR_BLOCK_TOK 16 /* tokens per KV block, vLLM's block_size */
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 /* What one pod of a part can use, as fractions of the card. */

@@ -15,7 +15,6 @@
 #define CONTEXT         0.5  /* per process; 0.3 to 0.8 */
 
 #define DEFAULT_UTILIZATION 0.92 /* vLLM since 2026-04 */
-#define BLOCK_TOK           16
 
 struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part *part)
 {
@@ -58,9 +57,9 @@ static double default_utilization(double max)
 
 static void size_blocks(struct tr_memory *m, int64_t kv_tok)
 {
-    int64_t blocks = TR_MAX(kv_tok, 0) / BLOCK_TOK;
+    int64_t blocks = TR_MAX(kv_tok, 0) / TR_BLOCK_TOK;
     blocks = TR_MIN(blocks, INT32_MAX);
-    m->kv_tok = blocks * BLOCK_TOK;
+    m->kv_tok = blocks * TR_BLOCK_TOK;
     m->num_gpu_blocks = (int32_t)TR_MAX(blocks - 1, 0);
 }
 
@@ -85,8 +84,9 @@ void tr_memory_size(const struct tr_share_hw *hw, const struct tr_model *model,
     out->kv_bytes =
         out->budget_bytes - out->weights_bytes - out->activation_bytes - out->graphs_bytes;
     if (opts->num_gpu_blocks > 0 || opts->kv_tok > 0) {
-        int64_t tok = opts->num_gpu_blocks > 0 ? TR_MIN(opts->num_gpu_blocks, INT32_MAX) * BLOCK_TOK
-                                               : opts->kv_tok;
+        int64_t tok = opts->num_gpu_blocks > 0
+                          ? TR_MIN(opts->num_gpu_blocks, INT32_MAX) * TR_BLOCK_TOK
+                          : opts->kv_tok;
         size_blocks(out, tok);
         out->kv_bytes = out->kv_tok * model->kv_bytes_per_tok;
         return;

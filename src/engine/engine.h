@@ -26,8 +26,6 @@
 #include "engine/steptime.h"
 #include "record/record.h"
 
-#define TR_BLOCK_TOK 16
-
 struct tr_engine_config {
     const struct tr_steptime *steptime;
     int32_t max_num_batched_tokens, max_num_seqs;

@@ -31,15 +31,13 @@ struct rates {
 static struct rates rates_of(const struct tr_share_hw *hw, const struct tr_precision *precision)
 {
     const struct tr_gpu *gpu = hw->gpu;
-    bool native = gpu->fp8_tensor && precision->cm_native != precision->cm;
-    double cm = native ? precision->cm_native : precision->cm;
     double head = gpu->ec * gpu->peak_flops * hw->sm_fraction;
     return (struct rates){
-        .layer_flops = head * cm,
+        .layer_flops = head * tr_precision_cm(precision, gpu),
         .head_flops = head,
         .bytes = gpu->eb * gpu->bandwidth * hw->bw_fraction,
         .weight_bytes = precision->weight_bytes,
-        .gemm_s = gpu->tg_s + (precision->needs_tq && !native ? gpu->tq_s : 0.0),
+        .gemm_s = gpu->tg_s + tr_precision_tq_s(precision, gpu),
     };
 }
 

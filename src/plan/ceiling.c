@@ -125,7 +125,7 @@ void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
     const struct tr_gpu *gpu = cand->gpu;
     double sm, bw;
     parts_sum(cand, &sm, &bw);
-    bool native = gpu->fp8_tensor && pr->cm_native != pr->cm;
+    bool native = gpu->fp8_tensor && pr->fp8_native;
     double peak = gpu->peak_flops * sm * (native ? 2.0 : 1.0); /* fp8 tensor cores: twice bf16 */
     double layer = 2.0 * (double)model->layer_params, head = 2.0 * (double)model->head_params;
     double attention = 4.0 * model->heads * model->head_dim * model->layers;
@@ -140,7 +140,7 @@ void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
     };
     c.arithmetic = peak / c.flops_per_request;
     c.arithmetic_cached = peak / c.flops_cached;
-    double attained = gpu->peak_flops * sm * gpu->ec * (native ? pr->cm_native : pr->cm);
+    double attained = gpu->peak_flops * sm * gpu->ec * tr_precision_cm(pr, gpu);
     c.arithmetic_attained = attained / c.flops_per_request;
     c.arithmetic_cached_attained = attained / c.flops_cached;
     c.bandwidth = gpu->bandwidth * bw / c.kv_read_bytes;
