@@ -7,12 +7,16 @@
 
 static void print_lengths(struct tr_str *out, const struct tr_lengths *l)
 {
-    char a[TR_SHOW], b[TR_SHOW], d[TR_SHOW];
+    struct tr_str text = {0};
+    char a[TR_SHOW], b[TR_SHOW];
 
-    tr_str_printf(out, "\nOne request: %s prompt and %s output tokens on average, ",
-                  tr_show_num(a, l->prompt_tok), tr_show_num(b, l->output_tok));
-    tr_str_printf(out, "%s tokens in the KV cache while it decodes\n",
-                  tr_show_num(d, l->resident_tok));
+    tr_str_printf(&text,
+                  "One average request passes %s tokens through the layers and holds %s tokens of "
+                  "KV cache while it decodes.",
+                  tr_show_num(a, l->computed_tok), tr_show_num(b, l->resident_tok));
+    tr_str_add(out, "\n", 1);
+    tr_text_wrap(out, "", 0, text.text);
+    tr_str_free(&text);
 }
 
 static void name_cells(struct tr_table *t, const struct tr_check *check,
@@ -131,22 +135,51 @@ static void print_refuted(struct tr_str *out, const struct tr_check *check)
     tr_table_end(&t, out);
 }
 
+static void memory_row(struct tr_table *t, const struct tr_check *check,
+                       const struct tr_candidate *c, int part)
+{
+    const struct tr_memory *m = &c->memory[part];
+    char a[TR_SHOW];
+
+    name_cells(t, check, c);
+    tr_table_cell(t, "%s", tr_show_gib(a, c->hw[part].mem_bytes));
+    tr_table_cell(t, "%d", c->hw[part].n_pods);
+    tr_table_cell(t, "%.3f", m->utilization);
+    tr_table_cell(t, "%s", tr_show_gib(a, m->budget_bytes));
+    tr_table_cell(t, "%s", tr_show_gib(a, m->weights_bytes));
+    tr_table_cell(t, "%s", tr_show_gib(a, m->activation_bytes));
+    tr_table_cell(t, "%s", tr_show_gib(a, m->graphs_bytes));
+    tr_table_cell(t, "%s", tr_show_gib(a, m->kv_bytes));
+    tr_table_cell(t, "%s", m->kv_tok > 0 ? tr_units_show_count(a, m->kv_tok) : "-");
+}
+
 static void print_memory(struct tr_str *out, const struct tr_check *check)
 {
-    bool headed = false;
+    static const char pod[] = "one pod, GiB";
+    struct tr_table t = {.indent = 2};
+    int count;
 
+    tr_table_column(&t, TR_LEFT, NULL, "\narrangement");
+    tr_table_column(&t, TR_LEFT, NULL, "");
+    tr_table_column(&t, TR_LEFT, NULL, "\nnode");
+    tr_table_column(&t, TR_RIGHT, NULL, "share,\nGiB");
+    tr_table_column(&t, TR_RIGHT, NULL, "\npods");
+    tr_table_column(&t, TR_RIGHT, NULL, "utili-\nzation");
+    tr_table_column(&t, TR_RIGHT, pod, "\nbudget");
+    tr_table_column(&t, TR_RIGHT, pod, "-\nweights");
+    tr_table_column(&t, TR_RIGHT, pod, "- acti-\nvations");
+    tr_table_column(&t, TR_RIGHT, pod, "-\ngraphs");
+    tr_table_column(&t, TR_RIGHT, pod, "=\nKV");
+    tr_table_column(&t, TR_RIGHT, NULL, "KV\ntokens");
     for (size_t i = 0; i < check->n_candidates; i++) {
         const struct tr_candidate *c = &check->candidates[i];
-        char name[128];
-        if (c->gate != TR_GATE_OK && c->gate != TR_GATE_BOUND && c->gate != TR_GATE_MEMORY)
-            continue;
-        if (!headed)
-            tr_str_printf(out, "\nMemory\n");
-        headed = true;
-        tr_str_printf(out, "  %s on %s%s\n", tr_show_candidate(name, c), c->node->name,
-                      c->gate == TR_GATE_MEMORY ? ": does not fit" : "");
-        tr_report_memory(out, c);
+        if (c->gate == TR_GATE_OK || c->gate == TR_GATE_BOUND || c->gate == TR_GATE_MEMORY)
+            for (int p = 0; p < c->arrangement.n_parts; p = tr_part_run(&c->arrangement, p, &count))
+                memory_row(&t, check, c, p);
     }
+    if (t.n_cells > 0)
+        tr_str_printf(out, "\nMemory of one pod; what is missing is negative\n");
+    tr_table_end(&t, out);
 }
 
 static void print_answers(struct tr_str *out, const struct tr_check *check)
@@ -179,10 +212,10 @@ static void print_table(struct tr_str *out, const struct tr_check *check)
         tr_report_head(out, s, &check->stats, &check->lengths,
                        check->stats.peak_over_mean[2] * check->stats.rate);
         print_lengths(out, &check->lengths);
-        print_ceilings(out, check);
-        print_unloaded(out, check);
         print_memory(out, check);
         print_refuted(out, check);
+        print_ceilings(out, check);
+        print_unloaded(out, check);
     } else {
         tr_text_wrap(out, "", 0, s->name ? s->name : s->path);
     }

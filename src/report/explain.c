@@ -10,11 +10,11 @@ static void explain_capacity(struct tr_str *out, const struct tr_candidate *c)
 
     if (c->capacity_seeds == 0)
         return;
-    tr_str_printf(&text,
-                  "%s requests/s of constant Poisson traffic on one GPU; %s to %s over %d %s",
-                  tr_show_num(a, c->capacity_rps), tr_show_num(b, c->capacity_lo),
-                  tr_show_num(d, c->capacity_hi), c->capacity_seeds,
-                  c->capacity_seeds == 1 ? "seed" : "seeds");
+    tr_str_printf(&text, "%s requests/s of constant Poisson traffic on one GPU",
+                  tr_show_num(a, c->capacity_rps));
+    if (c->capacity_seeds > 1)
+        tr_str_printf(&text, ": the median of %d seeds, %s to %s", c->capacity_seeds,
+                      tr_show_num(b, c->capacity_lo), tr_show_num(d, c->capacity_hi));
     tr_text_wrap(out, "  capacity", LEAD, text.text);
     tr_str_free(&text);
 }
@@ -42,14 +42,14 @@ static void explain_smaller(struct tr_str *text, const struct tr_candidate *c)
 static void explain_fleet(struct tr_str *out, const struct tr_candidate *c)
 {
     struct tr_str text = {0};
-    char num[TR_SHOW], sample[64];
+    char num[TR_SHOW], sample[TR_SHOW];
 
     if (c->nodes > 0) {
         tr_str_printf(&text, "%d %s, %d GPUs, %s USD a month", c->nodes,
                       c->nodes == 1 ? "node" : "nodes", c->nodes * c->node->gpus,
                       tr_show_num(num, c->usd_per_month));
         if (*tr_show_sample(sample, c))
-            tr_str_printf(&text, "; %s", sample);
+            tr_str_printf(&text, "; %s GPUs simulated", sample);
     }
     explain_smaller(&text, c);
     if (text.len > 0)

@@ -26,11 +26,12 @@ static void print_name(struct tr_table *t, const struct tr_plan *plan, const str
     tr_table_cell(t, "%s", tr_show_node_letter(letter, plan->scenario, c->node));
 }
 
-static void name_columns(struct tr_table *t, const char *blank)
+/* Arrangement, precision and, where there are several node types, the node's letter. */
+static void name_columns(struct tr_table *t, const char *arrangement, const char *node)
 {
-    tr_table_column(t, TR_LEFT, NULL, blank);
-    tr_table_column(t, TR_LEFT, NULL, blank);
-    tr_table_column(t, TR_LEFT, NULL, blank);
+    tr_table_column(t, TR_LEFT, NULL, arrangement);
+    tr_table_column(t, TR_LEFT, NULL, "");
+    tr_table_column(t, TR_LEFT, NULL, node);
 }
 
 /* ---- what hardware allows ------------------------------------------------------------------- */
@@ -113,20 +114,17 @@ static void print_notes(struct tr_table *t, const struct tr_plan *plan,
 {
     ptrdiff_t i = c - plan->candidates;
     struct tr_str s = {0};
-    char sample[64];
 
     if (i == plan->pick)
         tr_str_printf(&s, "; %s", plan->meets ? "pick" : "nearest");
     if (i == plan->runner_up)
         tr_str_printf(&s, "; runner-up");
     if (c->beyond_max)
-        tr_str_printf(&s, "; above nodes.max");
+        tr_str_printf(&s, "; > nodes.max");
     if (c->label != TR_STABLE)
         tr_str_printf(&s, "; %s", tr_label_name(c->label));
     if (c->result.outcome.stopped_early)
         tr_str_printf(&s, "; run stopped early");
-    if (*tr_show_sample(sample, c))
-        tr_str_printf(&s, "; %s", sample);
     tr_table_cell(t, "%s", s.len ? s.text + 2 : "");
     tr_str_free(&s);
 }
@@ -141,19 +139,18 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
 {
     static const char slo[] = "inside SLO, %";
     struct tr_table t = {.indent = 2};
-    char a[TR_SHOW];
+    char a[TR_SHOW], sample[TR_SHOW];
 
     tr_table_column(&t, TR_RIGHT, NULL, "\n#");
-    tr_table_column(&t, TR_LEFT, NULL, "\narrangement");
-    tr_table_column(&t, TR_LEFT, NULL, "\nprecision");
-    tr_table_column(&t, TR_LEFT, NULL, "\nnode");
+    name_columns(&t, "\narrangement", "\nnode");
     tr_table_column(&t, TR_RIGHT, NULL, "KV tokens\nper pod");
     tr_table_column(&t, TR_RIGHT, NULL, "req/s\nper GPU");
     tr_table_column(&t, TR_RIGHT, NULL, "\nnodes");
     tr_table_column(&t, TR_RIGHT, NULL, "USD per\nmonth");
     tr_table_column(&t, TR_RIGHT, slo, "\nall");
     tr_table_column(&t, TR_RIGHT, slo, "\nspikes");
-    tr_table_column(&t, TR_PROSE, NULL, "\n");
+    tr_table_column(&t, TR_RIGHT, NULL, "GPUs\nsimulated");
+    tr_table_column(&t, TR_PROSE, NULL, "");
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = at(plan, i);
         if (!tr_candidate_ran(c))
@@ -166,6 +163,7 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
         tr_table_cell(&t, "%s", c->nodes > 0 ? tr_show_num(a, c->usd_per_month) : "-");
         tr_table_cell(&t, "%s", tr_show_percent(a, inside(&c->result.outcome, false)));
         tr_table_cell(&t, "%s", tr_show_percent(a, inside(&c->result.outcome, true)));
+        tr_table_cell(&t, "%s", tr_show_sample(sample, c));
         print_notes(&t, plan, c);
     }
     if (t.n_cells > 0)
@@ -176,7 +174,7 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
 
 /* ---- latencies ------------------------------------------------------------------------------ */
 
-static void print_quantiles(struct tr_table *t, const struct tr_hist *h, double unit_ns, bool grows)
+static void print_quantiles(struct tr_table *t, const struct tr_hist *h, bool grows)
 {
     static const double q[] = {0.50, 0.95, 0.99};
     char a[TR_SHOW];
@@ -185,26 +183,26 @@ static void print_quantiles(struct tr_table *t, const struct tr_hist *h, double 
         if (h->count == 0)
             tr_table_cell(t, "-");
         else
-            tr_table_cell(t, "%s%s", tr_show_num(a, (double)tr_hist_quantile(h, q[i]) / unit_ns),
+            tr_table_cell(t, "%s%s", tr_show_num(a, (double)tr_hist_quantile(h, q[i]) / 1e6),
                           grows ? "*" : "");
 }
 
 static void latency_columns(struct tr_table *t)
 {
-    static const char ttft[] = "TTFT, s", tpot[] = "TPOT, ms", kv[] = "KV, %";
+    static const char ttft[] = "TTFT, ms", tpot[] = "TPOT, ms", kv[] = "KV";
 
     tr_table_column(t, TR_RIGHT, NULL, "\n#");
-    name_columns(t, "\n");
+    name_columns(t, "\narrangement", "\nnode");
     tr_table_column(t, TR_RIGHT, ttft, "\np50");
     tr_table_column(t, TR_RIGHT, ttft, "\np95");
     tr_table_column(t, TR_RIGHT, ttft, "\np99");
     tr_table_column(t, TR_RIGHT, tpot, "\np50");
     tr_table_column(t, TR_RIGHT, tpot, "\np95");
     tr_table_column(t, TR_RIGHT, tpot, "\np99");
-    tr_table_column(t, TR_RIGHT, NULL, "no an-\nswer, %");
+    tr_table_column(t, TR_RIGHT, NULL, "\nlost");
     tr_table_column(t, TR_RIGHT, kv, "\nmean");
     tr_table_column(t, TR_RIGHT, kv, "\npeak");
-    tr_table_column(t, TR_RIGHT, NULL, "GPU\nbusy, %");
+    tr_table_column(t, TR_RIGHT, NULL, "GPU\nbusy");
     tr_table_column(t, TR_LEFT, NULL, "\nlabel");
 }
 
@@ -212,7 +210,6 @@ static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
     bool any_grows = false;
-    char a[TR_SHOW];
 
     latency_columns(&t);
     for (size_t i = 0; i < plan->n_candidates; i++) {
@@ -224,19 +221,18 @@ static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
         any_grows = any_grows || grows;
         print_rank(&t, c);
         print_name(&t, plan, c);
-        print_quantiles(&t, &o->metric[TR_TTFT], 1e9, grows);
-        print_quantiles(&t, &o->metric[TR_TPOT], 1e6, grows);
-        tr_table_cell(
-            &t, "%s",
-            tr_show_num(a, 100.0 * (double)(o->rejected + o->timed_out) / (double)o->offered));
-        tr_table_cell(&t, "%s", tr_show_num(a, 100.0 * c->result.fleet.kv_mean));
-        tr_table_cell(&t, "%s", tr_show_num(a, 100.0 * c->result.fleet.kv_max));
-        tr_table_cell(&t, "%s", tr_show_num(a, 100.0 * c->result.fleet.busy_fraction));
+        print_quantiles(&t, &o->metric[TR_TTFT], grows);
+        print_quantiles(&t, &o->metric[TR_TPOT], grows);
+        tr_table_cell(&t, "%.2f",
+                      100.0 * (double)(o->rejected + o->timed_out) / (double)o->offered);
+        tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.kv_mean);
+        tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.kv_max);
+        tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.busy_fraction);
         tr_table_cell(&t, "%s", tr_label_name(c->label));
     }
     if (t.n_cells > 0)
-        tr_str_printf(out, "\nLatencies of those fleets, from the planned arrival on; requests "
-                           "without an answer beside them\n");
+        tr_str_printf(out, "\nThose fleets: latencies from the planned arrival on; lost (refused, "
+                           "timed out), KV, GPU: %%\n");
     tr_table_end(&t, out);
     if (any_grows)
         tr_text_wrap(out, "  * ", 4,
@@ -250,7 +246,7 @@ static void print_refuted(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
 
-    name_columns(&t, "");
+    name_columns(&t, "", "");
     tr_table_column(&t, TR_LEFT, NULL, "");
     tr_table_column(&t, TR_PROSE, NULL, "");
     for (size_t i = 0; i < plan->n_candidates; i++) {
@@ -270,7 +266,7 @@ static void print_causes(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
 
-    name_columns(&t, "");
+    name_columns(&t, "", "");
     tr_table_column(&t, TR_PROSE, NULL, "");
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = at(plan, i);
@@ -286,41 +282,35 @@ static void print_causes(struct tr_str *out, const struct tr_plan *plan)
 
 static void print_rules(struct tr_str *out, const struct tr_plan *plan)
 {
-    struct tr_table t = {.indent = 2};
-
-    tr_table_column(&t, TR_LEFT, NULL, "");
-    tr_table_column(&t, TR_PROSE, NULL, "");
-    tr_table_column(&t, TR_PROSE, NULL, "");
-    tr_table_column(&t, TR_PROSE, NULL, "");
+    if (plan->n_rules > 0)
+        tr_str_printf(out, "\nRules of thumb, and the figure that decides each\n");
     for (int i = 0; i < plan->n_rules; i++) {
         const struct tr_rule *r = &plan->rules[i];
-        tr_table_cell(&t, "%s", r->met ? "met" : "not met");
-        tr_table_cell(&t, "%s", r->condition);
-        tr_table_cell(&t, "-> %s", r->advice);
-        tr_table_cell(&t, "%s", r->figure);
+        struct tr_str text = {0};
+        tr_str_printf(&text, "%s -> %s (%s)", r->condition, r->advice, r->figure);
+        tr_text_wrap(out, r->met ? "  met" : "  not met", 11, text.text);
+        tr_str_free(&text);
     }
-    if (t.n_cells > 0)
-        tr_str_printf(out, "\nRules of thumb, and the figure that decides each\n");
-    tr_table_end(&t, out);
 }
 
 static void print_next(struct tr_str *out, const struct tr_plan *plan, bool explain)
 {
-    const char *path = plan->scenario->path;
+    const char *path =
+        strcmp(plan->scenario->path, "-") == 0 ? "SCENARIO.yaml" : plan->scenario->path;
     char name[128];
 
     tr_str_printf(out, "\nNext\n");
     if (plan->opts.quick)
-        tr_str_printf(out, "  tranche plan %s     the full runs; this was --quick\n", path);
+        tr_str_printf(out, "  tranche plan %s  # the full runs; this was --quick\n", path);
     if (!explain)
-        tr_str_printf(out, "  tranche plan %s --explain     the arithmetic behind every figure\n",
+        tr_str_printf(out, "  tranche plan %s --explain  # the arithmetic behind each figure\n",
                       path);
     if (plan->pick >= 0 && plan->candidates[plan->pick].nodes > 0) {
         const struct tr_candidate *c = &plan->candidates[plan->pick];
         tr_str_printf(out, "  tranche simulate %s --arrangement '%s' --nodes %d\n", path,
                       tr_show_candidate(name, c), c->nodes);
     }
-    tr_str_printf(out, "  tranche check %s     what physics allows\n", path);
+    tr_str_printf(out, "  tranche check %s  # what physics allows\n", path);
 }
 
 static void print_verdict(struct tr_str *out, const struct tr_plan *plan, bool explain)

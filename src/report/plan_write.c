@@ -22,7 +22,8 @@ static void add_fleet(struct tr_json *j, const struct tr_candidate *c)
         tr_json_int(j, "nodes", c->nodes);
         tr_json_int(j, "gpus", c->nodes * c->node->gpus);
         tr_json_int(j, "simulated_gpus",
-                    *tr_show_sample((char[64]){0}, c) ? c->sampled_gpus : c->nodes * c->node->gpus);
+                    *tr_show_sample((char[TR_SHOW]){0}, c) ? c->sampled_gpus
+                                                           : c->nodes * c->node->gpus);
         tr_json_bool(j, "beyond_max", c->beyond_max);
         tr_json_num(j, "usd_per_month", c->usd_per_month);
         tr_json_end(j);

@@ -32,8 +32,8 @@ const char *tr_show_node_letter(char buf[TR_SHOW], const struct tr_scenario *s,
                                 const struct tr_node_type *node);
 /* Did this candidate's fleet run? */
 bool tr_candidate_ran(const struct tr_candidate *c);
-/* "12 of 21 GPUs simulated", or "" when all were. */
-const char *tr_show_sample(char buf[64], const struct tr_candidate *c);
+/* "3 of 21": how many of the fleet's GPUs were simulated; "" when all were. */
+const char *tr_show_sample(char buf[TR_SHOW], const struct tr_candidate *c);
 /* Part i is the first of `*count` equal neighbours; returns the index after them. */
 int tr_part_run(const struct tr_arrangement *a, int i, int *count);
 

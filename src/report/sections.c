@@ -214,7 +214,7 @@ static void run_engines(struct tr_str *out, const struct tr_sim_result *r)
     tr_str_printf(&text, "; KV cache %s %% full on average", tr_show_num(num, 100.0 * f->kv_mean));
     tr_str_printf(&text, ", %s %% at most; GPUs busy", tr_show_num(num, 100.0 * f->kv_max));
     tr_str_printf(&text, " %s %% of the time", tr_show_num(num, 100.0 * f->busy_fraction));
-    if (f->slices > 0)
+    if (f->switch_ns > 0)
         tr_str_printf(&text, "; %s turns of the time-slice ring, %s s spent switching",
                       tr_units_show_count(a, f->slices),
                       tr_show_num(num, (double)f->switch_ns / (double)TR_NS_PER_S));

@@ -87,13 +87,13 @@ bool tr_candidate_ran(const struct tr_candidate *c)
     return c->result.outcome.offered > 0;
 }
 
-const char *tr_show_sample(char buf[64], const struct tr_candidate *c)
+const char *tr_show_sample(char buf[TR_SHOW], const struct tr_candidate *c)
 {
     int gpus = c->nodes * c->node->gpus;
 
     buf[0] = '\0';
     if (c->sampled_gpus > 0 && c->sampled_gpus < gpus)
-        snprintf(buf, 64, "%d of %d GPUs simulated", c->sampled_gpus, gpus);
+        snprintf(buf, TR_SHOW, "%d of %d", c->sampled_gpus, gpus);
     return buf;
 }
 

@@ -79,11 +79,10 @@ static void print_table(struct tr_str *out, const struct tr_simulation *s)
     print_objectives(out, o, &s->scenario->workload.slo);
     tr_str_printf(out, "\nThe run is %s%s\n", tr_label_name(s->label),
                   s->label == TR_OVERLOADED
-                      ? ": requests came faster than they were served, so its percentiles grow "
-                        "with its length"
-                  : s->label == TR_BACKLOGGED ? ": for some five minutes, requests came faster "
-                                                "than they were served"
-                                              : "");
+                      ? ": requests came faster than they were served; all latencies grow with it"
+                  : s->label == TR_BACKLOGGED
+                      ? ": for some five minutes, requests came faster than they were served"
+                      : "");
 }
 
 static void print_json(struct tr_str *out, const struct tr_simulation *s)
