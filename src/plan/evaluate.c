@@ -8,7 +8,8 @@
 #define CAPACITY_SEEDS    5
 #define QUICK_REQUESTS    5000
 #define QUICK_WARMUP      500
-#define QUICK_GPUS        4 /* --quick simulates this many of a fleet's GPUs */
+#define QUICK_GPUS        4  /* --quick simulates this many of a fleet's GPUs */
+#define BEYOND_GPUS       16 /* the full plan this many, where a fleet is beyond nodes.max */
 #define QUEUE_LIMIT       1000000
 
 /* ---- capacity -----------------------------------------------------------------------------------
@@ -139,6 +140,18 @@ static int guess_gpus(const struct tr_candidate *c, const struct tr_evaluation *
     return lo;
 }
 
+/* How many of a fleet's GPUs are simulated. Pods that are picked without a look at their load are
+ * alike, so that a few stand for all; a tenant's own pods are not. */
+static int sample_of(const struct tr_evaluation *ev, int nodes, int gpus)
+{
+    const struct tr_workload *w = &ev->scenario->workload;
+    if (w->router == TR_ROUTE_LEAST_REQUESTS || w->router == TR_ROUTE_TENANT || w->slo.spikes_only)
+        return gpus;
+    if (ev->opts->quick)
+        return TR_MIN(gpus, QUICK_GPUS);
+    return nodes > ev->scenario->nodes_max ? TR_MIN(gpus, BEYOND_GPUS) : gpus;
+}
+
 static int run_fleet(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
                      struct tr_sim_result *result, struct tr_err *err)
 {
@@ -155,10 +168,10 @@ static int run_fleet(const struct tr_candidate *c, const struct tr_evaluation *e
         .stop = ev->opts->progress.stop,
         .simulated = ev->simulated,
     };
-    if (ev->opts->quick && gpus > QUICK_GPUS && w->router != TR_ROUTE_LEAST_REQUESTS &&
-        !w->own_pods && !w->slo.spikes_only) {
-        cfg.fleet.simulated_gpus = QUICK_GPUS;
-        cfg.expected = ev->spikes->requests * QUICK_GPUS / gpus;
+    int sample = sample_of(ev, nodes, gpus);
+    if (sample < gpus) {
+        cfg.fleet.simulated_gpus = sample;
+        cfg.expected = ev->spikes->requests * sample / gpus;
     }
     int rc = tr_sim_run(&cfg, src, result, err);
     tr_source_close(src);

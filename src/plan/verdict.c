@@ -151,7 +151,7 @@ static void cause_ranked(const struct tr_plan *plan, struct tr_candidate *c)
         tr_str_printf(&s, "needs %d node%s, %s a month: %.2f times the pick", c->nodes,
                       c->nodes > 1 ? "s" : "", money(usd, c->usd_per_month), ratio);
     if (c->fail_nodes > 0) {
-        tr_str_printf(&s, "; on %d, late requests: ", c->fail_nodes);
+        tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
     } else if (plan->scenario->workload.own_pods && c->nodes > 1) {
         tr_str_printf(&s, "; %d tenants with a pod each, %d pod%s to a GPU",
@@ -253,10 +253,10 @@ static void rules_make(struct tr_plan *plan)
     r = rule(plan, "can scale out", "whole behind an autoscaler", s->nodes_max > 1);
     if (capacity > 0)
         snprintf(r->figure, sizeof r->figure,
-                 "up to %d nodes; the mean rate keeps %.1f GPUs busy, the peak minute %.1f",
+                 "nodes.max is %d; the mean rate keeps %.1f GPUs busy, the peak minute %.1f",
                  s->nodes_max, plan->stats.rate / capacity, share);
     else
-        snprintf(r->figure, sizeof r->figure, "up to %d nodes", s->nodes_max);
+        snprintf(r->figure, sizeof r->figure, "nodes.max is %d", s->nodes_max);
 }
 
 /* ---- sentences
@@ -378,20 +378,21 @@ static void say_runner_up(struct tr_plan *plan)
     double ratio = cost(next) / cost(pick);
     name_of(name, plan, next);
     if (next->beyond_max && !pick->beyond_max)
-        say(plan, "Runner-up %s: %d nodes would do, nodes.max is %d.", name, next->nodes,
+        say(plan, "Runner-up %s: it needs %d nodes, nodes.max is %d.", name, next->nodes,
             plan->scenario->nodes_max);
     else if (ratio <= 1 + TR_TIE)
         say(plan,
-            "Runner-up %s costs the same within %.0f %% (%d nodes, %s): the simpler one was "
+            "Runner-up %s costs the same within %.0f %% (%d node%s, %s): the simpler one was "
             "taken. %.3g requests/s per GPU against %.3g decide once the traffic outgrows the "
             "fleet.",
-            name, 100 * TR_TIE, next->nodes, money(usd, next->usd_per_month), next->capacity_rps,
-            pick->capacity_rps);
+            name, 100 * TR_TIE, next->nodes, next->nodes > 1 ? "s" : "",
+            money(usd, next->usd_per_month), next->capacity_rps, pick->capacity_rps);
     else
         say(plan,
-            "Runner-up %s: %d nodes, %s a month, %.2f times the pick; it would win if its nodes "
+            "Runner-up %s: %d node%s, %s a month, %.2f times the pick; it would win if its nodes "
             "were more than %.0f %% cheaper.",
-            name, next->nodes, money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
+            name, next->nodes, next->nodes > 1 ? "s" : "", money(usd, next->usd_per_month), ratio,
+            100 * (1 - 1 / ratio));
 }
 
 static void say_sureness(struct tr_plan *plan)
@@ -404,9 +405,9 @@ static void say_sureness(struct tr_plan *plan)
     else
         snprintf(spread, sizeof spread, "one seed and shorter runs (--quick)");
     say(plan,
-        "How sure: %s; step times on %s are %s, within %.0f %%, so a fleet within that of the "
-        "next size is not certain. Near saturation TTFT errs by more: 1 %% of capacity moves it "
-        "by tens of per cent.",
+        "How sure: %s; step times on %s are %s, to within %.0f %%: fleets whose sizes differ by "
+        "less than that are not told apart. Near saturation TTFT is less certain than that: there, "
+        "1 %% of capacity moves it by tens of per cent.",
         spread, c->gpu->name,
         c->gpu->standing == TR_ESTIMATE ? "estimates" : "fitted to measurements",
         100 * c->gpu->error);
