@@ -14,12 +14,12 @@ static const char *money(char buf[32], double usd)
     return buf;
 }
 
-static const char *name_of(char buf[128], const struct tr_plan *plan, const struct tr_candidate *c)
+static const char *name_of(struct tr_plan *plan, const struct tr_candidate *c)
 {
-    bool several = plan->scenario->n_nodes > 1;
-    snprintf(buf, 128, "%s %s%s%s", c->arrangement.text, c->precision->name, several ? " on " : "",
-             several ? c->node->name : "");
-    return buf;
+    if (plan->scenario->n_nodes == 1)
+        return tr_arena_printf(&plan->arena, "%s %s", c->arrangement.text, c->precision->name);
+    return tr_arena_printf(&plan->arena, "%s %s on %s", c->arrangement.text, c->precision->name,
+                           c->node->name);
 }
 
 /* ---- ranking
@@ -350,9 +350,9 @@ static void say_pick(struct tr_plan *plan)
 {
     const struct tr_candidate *c = &plan->candidates[plan->pick];
     struct tr_str inside = {0};
-    char usd[32], name[128];
+    char usd[32];
     say_objectives(&inside, plan, &c->result.outcome);
-    name_of(name, plan, c);
+    const char *name = name_of(plan, c);
     if (plan->meets)
         say(plan, "Pick %s: %d x %s, %s a month, %s.", name, c->nodes, c->node->name,
             money(usd, c->usd_per_month), inside.text);
@@ -374,9 +374,9 @@ static void say_runner_up(struct tr_plan *plan)
         return;
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
-    char name[128], usd[32];
+    char usd[32];
     double ratio = cost(next) / cost(pick);
-    name_of(name, plan, next);
+    const char *name = name_of(plan, next);
     if (next->beyond_max && !pick->beyond_max)
         say(plan, "Runner-up %s: it needs %d nodes, nodes.max is %d.", name, next->nodes,
             plan->scenario->nodes_max);
