@@ -21,26 +21,35 @@ const char *cli_did_you_mean(char buf[128], const char *word, const char *const 
 
 /* ---- help ----------------------------------------------------------------------------------- */
 
-static void print_option(const struct cli_option *o, FILE *out)
+/* "-o, --output FORMAT"; returns its width. */
+static int option_left(char buf[64], const struct cli_option *o)
 {
-    char left[64];
-    int used = snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
-                        o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
-                        o->arg ? " " : "", o->arg ? o->arg : "");
+    char letter[5] = "    ";
 
-    fprintf(out, "  %-28s%s%s\n", left, used > 26 ? "  " : "", o->help);
+    if (o->letter)
+        snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+    return snprintf(buf, 64, "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+                    o->arg ? o->arg : "");
 }
 
 static void print_help(const struct cli_usage *u, const struct cli_option *options, size_t n,
                        FILE *out)
 {
     static const struct cli_option help = {'h', "help", NULL, "print this", CLI_FLAG, NULL, 0};
+    char left[64];
+    int widest = option_left(left, &help);
 
     fprintf(out, "Usage: tranche %s%s%s%s\n\n%s\n\nOptions:\n", u->name, n > 0 ? " [OPTIONS]" : "",
             *u->operands ? " " : "", u->operands, u->about);
-    for (size_t i = 0; i < n; i++)
-        print_option(&options[i], out);
-    print_option(&help, out);
+    for (size_t i = 0; i < n; i++) {
+        int width = option_left(left, &options[i]);
+        widest = width > widest ? width : widest;
+    }
+    for (size_t i = 0; i <= n; i++) {
+        const struct cli_option *o = i < n ? &options[i] : &help;
+        option_left(left, o);
+        fprintf(out, "  %-*s  %s\n", widest, left, o->help);
+    }
     fprintf(out,
             "\nExample:\n  %s\n\n"
             "Exit status: 0 done; 1 done, and the answer is no; 2 usage or input; 3 environment;\n"
@@ -63,18 +72,26 @@ static int read_number(const struct cli_option *o, const char *text, struct tr_e
     return 0;
 }
 
+/* One of the formats that `arg` lists ("table|json"), so that a long run is not spent on a form
+ * that cannot be printed. */
 static int read_format(const struct cli_option *o, const char *text, struct tr_err *err)
 {
     static const char *const names[] = {"table", "json", "csv", "yaml"};
+    const char *allowed[4];
+    size_t n = 0;
     char near[128];
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strstr(o->arg, names[i]))
+            continue;
+        allowed[n++] = names[i];
         if (strcmp(text, names[i]) == 0) {
             *(enum tr_format *)o->value = (enum tr_format)i;
             return 0;
         }
-    return tr_err_set(err, TR_EINPUT, "unknown output format \"%.40s\"; allowed: %s%s", text,
-                      o->arg, cli_did_you_mean(near, text, names, 4));
+    }
+    return tr_err_set(err, TR_EINPUT, "no output as \"%.40s\"; allowed: %s%s", text, o->arg,
+                      cli_did_you_mean(near, text, allowed, n));
 }
 
 static int read_value(const struct cli_option *o, const char *text, struct tr_err *err)

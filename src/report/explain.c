@@ -81,6 +81,7 @@ void tr_report_explain(struct tr_str *out, const struct tr_plan *plan)
         tr_report_idle(out, c, &plan->scenario->workload.slo);
         explain_capacity(out, c);
         explain_fleet(out, c);
-        tr_report_run(out, &c->result);
+        if (tr_candidate_ran(c))
+            tr_report_run(out, &c->result);
     }
 }

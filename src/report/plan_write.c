@@ -55,7 +55,10 @@ static void add_candidates(struct tr_json *j, const struct tr_plan *plan)
         tr_json_int(j, "rank", c->rank);
         tr_report_json_candidate(j, c, slo);
         add_fleet(j, c);
-        tr_report_json_result(j, &c->result, c->label, slo);
+        if (tr_candidate_ran(c))
+            tr_report_json_result(j, &c->result, c->label, slo);
+        else
+            tr_json_null(j, "result");
         tr_json_text(j, "cause", *c->cause ? c->cause : NULL);
         tr_json_end(j);
     }

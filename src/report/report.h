@@ -30,7 +30,7 @@ const char *tr_gate_name(enum tr_gate gate);                 /* "memory" */
 /* Letters name node types where a scenario has several: "A", "B", ... ""; where it has one. */
 const char *tr_show_node_letter(char buf[TR_SHOW], const struct tr_scenario *s,
                                 const struct tr_node_type *node);
-/* Did this candidate's fleet run? */
+/* Did this candidate's fleet run to its end? */
 bool tr_candidate_ran(const struct tr_candidate *c);
 /* "3 of 21": how many of the fleet's GPUs were simulated; "" when all were. */
 const char *tr_show_sample(char buf[TR_SHOW], const struct tr_candidate *c);

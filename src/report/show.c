@@ -84,7 +84,7 @@ const char *tr_show_node_letter(char buf[TR_SHOW], const struct tr_scenario *s,
 
 bool tr_candidate_ran(const struct tr_candidate *c)
 {
-    return c->result.outcome.offered > 0;
+    return c->gate == TR_GATE_OK && c->result.outcome.offered > 0;
 }
 
 const char *tr_show_sample(char buf[TR_SHOW], const struct tr_candidate *c)
