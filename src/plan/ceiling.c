@@ -99,9 +99,10 @@ static void parts_sum(const struct tr_candidate *c, double *sm, double *bw)
     }
 }
 
-/* Little's law with every place taken: n requests in a pod, each step reading the weights and n
- * contexts, each request staying for its output steps. A share that takes turns gets the card for
- * 1/pods of the time, so its pods together do what one would with the card to itself. */
+/* Little's law with the KV cache full, whatever max_num_seqs is set to: n requests in a pod, each
+ * step reading the weights and n contexts, each request staying for its output steps. A share that
+ * takes turns gets the card for 1/pods of the time, so its pods together do what one would with the
+ * card to itself. */
 static double kv_bound(const struct tr_candidate *c, const struct tr_model *model,
                        const struct tr_lengths *l, double weight_read_bytes, double *concurrent)
 {
@@ -109,7 +110,6 @@ static double kv_bound(const struct tr_candidate *c, const struct tr_model *mode
     *concurrent = 0;
     for (int p = 0; p < c->arrangement.n_parts; p++) {
         double n = (double)c->memory[p].kv_tok / l->resident_tok;
-        n = TR_MIN(n, c->engine[p].max_num_seqs);
         double step_bytes = weight_read_bytes + n * context * (double)model->kv_bytes_per_tok;
         double step_s = step_bytes / (c->gpu->bandwidth * c->hw[p].bw_fraction);
         rate += n / (l->output_tok * step_s);
