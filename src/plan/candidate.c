@@ -119,10 +119,14 @@ static void build_engine(struct tr_candidate *c, int p, const struct tr_workload
     int seqs = hw->mig ? SLICE_NUM_SEQS : c->gpu->max_num_seqs;
     int len = o->max_model_len > 0 ? o->max_model_len : w->model->max_positions;
     budget = o->max_num_batched_tokens > 0 ? o->max_num_batched_tokens : budget;
-    seqs = o->max_num_seqs > 0 ? o->max_num_seqs : seqs;
+    seqs = o->max_num_seqs > 0 ? o->max_num_seqs : TR_MIN(seqs, budget);
+    if (seqs > budget)
+        refuse(c, TR_GATE_ENGINE,
+               "vLLM does not start with max_num_seqs %d above max_num_batched_tokens %d", seqs,
+               budget);
     c->engine[p] = (struct tr_engine_config){
         .steptime = &c->steptime[p],
-        .max_num_batched_tokens = TR_MAX(budget, seqs),
+        .max_num_batched_tokens = budget,
         .max_num_seqs = seqs,
         .max_model_len = len,
         .long_prefill_token_threshold = o->long_prefill_token_threshold,

@@ -149,7 +149,7 @@ int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q);
 void tr_ceiling_compute(struct tr_ceiling *c, const struct tr_candidate *cand,
                         const struct tr_model *model, const struct tr_lengths *lengths);
 
-/* Fills a candidate from texts: gates QUALITY, ISOLATION, GEOMETRY, MEMORY, MODEL. `w` is the
+/* Fills a candidate from texts: gates QUALITY, ISOLATION, ENGINE, MEMORY, MODEL. `w` is the
  * workload; TR_EINPUT only when the text itself cannot be parsed. */
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
                         const struct tr_node_type *node, const struct tr_arrangement *arrangement,
