@@ -57,11 +57,11 @@ enum tr_gate {
     TR_GATE_MODEL, /* not modelled (yet) */
     TR_GATE_QUALITY,
     TR_GATE_ISOLATION,
-    TR_GATE_GEOMETRY, /* the GPU cannot be divided so */
-    TR_GATE_MEMORY,   /* weights or KV cache do not fit */
-    TR_GATE_BOUND,    /* an objective is missed on an empty share */
-    TR_GATE_FLEET,    /* no fleet size was found */
-    TR_GATE_STOPPED   /* interrupted before it was evaluated */
+    TR_GATE_ENGINE, /* the engine refuses its settings */
+    TR_GATE_MEMORY, /* weights or KV cache do not fit */
+    TR_GATE_BOUND,  /* an objective is missed on an empty share */
+    TR_GATE_FLEET,  /* no fleet size was found */
+    TR_GATE_STOPPED /* interrupted before it was evaluated */
 };
 
 struct tr_candidate {
