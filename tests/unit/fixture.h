@@ -5,6 +5,9 @@
 
 #include "catalog/catalog.h"
 #include "engine/engine.h"
+#include "record/record.h"
+
+#include <stdlib.h>
 
 static const struct tr_gpu a100_pcie = {
     .name = "A100-PCIe-80GB",
@@ -93,6 +96,44 @@ static inline struct tr_share_hw share_whole(const struct tr_gpu *gpu)
 {
     return (struct tr_share_hw){
         .gpu = gpu, .sm_fraction = 1, .bw_fraction = 1, .sms = gpu->sms, .n_pods = 1};
+}
+
+/* ---- records, kept by id ---- */
+
+struct kept {
+    struct tr_record *record; /* [id] */
+    int64_t cap, n, twice;
+};
+
+static inline void kept_open(struct kept *k, int64_t cap)
+{
+    *k = (struct kept){.record = tr_calloc((size_t)cap, sizeof *k->record), .cap = cap};
+    for (int64_t i = 0; i < cap; i++)
+        k->record[i].id = -1;
+}
+
+static inline void kept_sink(void *arg, const struct tr_record *r)
+{
+    struct kept *k = arg;
+    tr_assert(r->id >= 0 && r->id < k->cap);
+    k->twice += k->record[r->id].id >= 0;
+    k->record[r->id] = *r;
+    k->n++;
+}
+
+/* The first id whose records differ (but for the pod's number), -1 if none does. */
+static inline int64_t kept_differ(const struct kept *x, const struct kept *y)
+{
+    for (int64_t i = 0; i < x->cap; i++) {
+        const struct tr_record *a = &x->record[i], *b = &y->record[i];
+        if (a->id != b->id || a->arrival_ns != b->arrival_ns || a->sent_ns != b->sent_ns ||
+            a->scheduled_ns != b->scheduled_ns || a->first_token_ns != b->first_token_ns ||
+            a->last_token_ns != b->last_token_ns || a->tenant != b->tenant ||
+            a->prompt_tok != b->prompt_tok || a->output_tok != b->output_tok ||
+            a->preemptions != b->preemptions || a->status != b->status || a->cause != b->cause)
+            return i;
+    }
+    return x->twice + y->twice > 0 ? 0 : -1;
 }
 
 #endif
