@@ -19,8 +19,8 @@ release:
 # Exit status 1 is an answer too: nothing meets the objective.
 demo: release
 	@for scenario in $(DEMO); do \
-	    echo "\$$ tranche plan $$scenario"; \
-	    build/release/src/cli/tranche plan $$scenario || [ $$? -eq 1 ] || exit 1; \
+	    echo "\$$ tranche plan --quick $$scenario"; \
+	    build/release/src/cli/tranche plan --quick $$scenario || [ $$? -eq 1 ] || exit 1; \
 	    echo; \
 	done
 
