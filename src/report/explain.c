@@ -57,6 +57,22 @@ static void explain_fleet(struct tr_str *out, const struct tr_candidate *c)
     tr_str_free(&text);
 }
 
+static void explain_inside(struct tr_str *out, const struct tr_outcome *o, const struct tr_slo *slo)
+{
+    struct tr_str text = {0};
+    char a[64], share[TR_SHOW];
+
+    for (int i = 0; i < slo->n; i++) {
+        tr_str_printf(&text, "%s%s: %s %%", i ? "; " : "", tr_show_objective(a, &slo->objective[i]),
+                      tr_show_percent(share, tr_outcome_inside(o, i, false)));
+        if (o->spike_offered > 0)
+            tr_str_printf(&text, ", %s %% inside spikes",
+                          tr_show_percent(share, tr_outcome_inside(o, i, true)));
+    }
+    tr_text_wrap(out, "  inside", LEAD, text.text ? text.text : "no objective");
+    tr_str_free(&text);
+}
+
 static void explain_gate(struct tr_str *out, const struct tr_candidate *c)
 {
     struct tr_str text = {0};
@@ -81,7 +97,9 @@ void tr_report_explain(struct tr_str *out, const struct tr_plan *plan)
         tr_report_idle(out, c, &plan->scenario->workload.slo);
         explain_capacity(out, c);
         explain_fleet(out, c);
-        if (tr_candidate_ran(c))
+        if (tr_candidate_ran(c)) {
+            explain_inside(out, &c->result.outcome, &plan->scenario->workload.slo);
             tr_report_run(out, &c->result);
+        }
     }
 }

@@ -120,7 +120,7 @@ static void print_notes(struct tr_table *t, const struct tr_plan *plan,
     if (i == plan->runner_up)
         tr_str_printf(&s, "; runner-up");
     if (c->beyond_max)
-        tr_str_printf(&s, "; > nodes.max");
+        tr_str_printf(&s, "; above max");
     if (c->label != TR_STABLE)
         tr_str_printf(&s, "; %s", tr_label_name(c->label));
     if (c->result.outcome.stopped_early)
@@ -129,15 +129,48 @@ static void print_notes(struct tr_table *t, const struct tr_plan *plan,
     tr_str_free(&s);
 }
 
-static double inside(const struct tr_outcome *o, bool spikes)
+/* Up to so many objectives have a column each: they are judged one by one. */
+#define MAX_OBJECTIVE_COLUMNS 3
+
+static bool column_each(const struct tr_slo *slo)
 {
-    return spikes ? (double)o->spike_inside_all / (double)o->spike_offered
-                  : (double)o->inside_all / (double)o->offered;
+    return slo->n > 1 && slo->n <= MAX_OBJECTIVE_COLUMNS;
+}
+
+static void inside_columns(struct tr_table *t, const struct tr_slo *slo)
+{
+    static const char group[] = "inside SLO, %";
+
+    if (column_each(slo))
+        for (int i = 0; i < slo->n; i++)
+            tr_table_column(t, TR_RIGHT, group,
+                            tr_arena_printf(&t->arena, "%s\np%g",
+                                            tr_metric_name(slo->objective[i].metric),
+                                            100.0 * slo->objective[i].fraction));
+    else
+        tr_table_column(t, TR_RIGHT, group, "\nall");
+    tr_table_column(t, TR_RIGHT, group, "\nspikes");
+}
+
+static void inside_cells(struct tr_table *t, const struct tr_slo *slo, const struct tr_outcome *o)
+{
+    char a[TR_SHOW];
+
+    if (column_each(slo))
+        for (int i = 0; i < slo->n; i++)
+            tr_table_cell(t, "%s", tr_show_percent(a, tr_outcome_inside(o, i, slo->spikes_only)));
+    else
+        tr_table_cell(t, "%s", tr_show_percent(a, (double)o->inside_all / (double)o->offered));
+    if (o->spike_offered > 0)
+        tr_table_cell(t, "%s",
+                      tr_show_percent(a, (double)o->spike_inside_all / (double)o->spike_offered));
+    else
+        tr_table_cell(t, "%s", ""); /* traffic without spikes: no column */
 }
 
 static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
 {
-    static const char slo[] = "inside SLO, %";
+    const struct tr_slo *slo = &plan->scenario->workload.slo;
     struct tr_table t = {.indent = 2};
     char a[TR_SHOW], sample[TR_SHOW];
 
@@ -147,8 +180,7 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
     tr_table_column(&t, TR_RIGHT, NULL, "req/s\nper GPU");
     tr_table_column(&t, TR_RIGHT, NULL, "\nnodes");
     tr_table_column(&t, TR_RIGHT, NULL, "USD per\nmonth");
-    tr_table_column(&t, TR_RIGHT, slo, "\nall");
-    tr_table_column(&t, TR_RIGHT, slo, "\nspikes");
+    inside_columns(&t, slo);
     tr_table_column(&t, TR_RIGHT, NULL, "GPUs\nsimulated");
     tr_table_column(&t, TR_PROSE, NULL, "");
     for (size_t i = 0; i < plan->n_candidates; i++) {
@@ -161,8 +193,7 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
         tr_table_cell(&t, "%s", c->capacity_rps > 0.0 ? tr_show_num(a, c->capacity_rps) : "0");
         tr_table_cell(&t, "%s", c->nodes > 0 ? tr_units_show_count(a, c->nodes) : "-");
         tr_table_cell(&t, "%s", c->nodes > 0 ? tr_show_num(a, c->usd_per_month) : "-");
-        tr_table_cell(&t, "%s", tr_show_percent(a, inside(&c->result.outcome, false)));
-        tr_table_cell(&t, "%s", tr_show_percent(a, inside(&c->result.outcome, true)));
+        inside_cells(&t, slo, &c->result.outcome);
         tr_table_cell(&t, "%s", tr_show_sample(sample, c));
         print_notes(&t, plan, c);
     }

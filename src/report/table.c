@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define MIN_PROSE 10 /* columns wrap to no less */
+#define MIN_PROSE 9 /* columns wrap to no less */
 #define MIN_NAME  8
 
 /* Bytes of the code point at `s` (a stray continuation byte counts as one column of its own). */

@@ -69,7 +69,7 @@ run "$TRANCHE" plan --quick "$TAP_DIR/one.yaml"
 expect_exit 1
 expect_stderr_empty
 expect_stdout_width 100
-expect_stdout_contains 'nodes.max'
+expect_stdout_matches '  above max'
 
 it 'check refutes the published claims, not the control, and exits with 1'
 run "$TRANCHE" check examples/claims.yaml
@@ -160,5 +160,9 @@ expect_json interrupted True
 it 'no progress is drawn where standard error is no terminal'
 run "$TRANCHE" plan --quick "$small"
 expect_stderr_empty
+
+it 'the verdict that README.md shows is the one that is given'
+run "$TRANCHE" plan --quick examples/azure-chat.yaml
+expect_stdout_contains "$(grep -m 1 '^  Pick ' README.md)"
 
 finish

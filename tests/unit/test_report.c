@@ -232,7 +232,7 @@ static void what_limits_a_figure_is_marked(void **state)
 
     (void)state;
     HAS_LINE(text, "2  timeslice:4", "21", "56,260", "94.95", "3 of 21", "runner-up");
-    HAS_LINE(text, "nodes.max");
+    HAS_LINE(text, "max");
     HAS_LINE(text, "2  timeslice:4", "450*", "12.0*", "overloaded");
     HAS_LINE(text, "* overloaded: requests came faster than they were served");
     HAS_LINE(text, "the full runs; this was --quick");
