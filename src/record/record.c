@@ -171,29 +171,45 @@ bool tr_outcome_meets(const struct tr_outcome *o, const struct tr_slo *slo)
     return true;
 }
 
-/* The backlog of a window is what arrived less what was admitted by its end. It grows "faster than
- * it is served" when the growth exceeds chance and start-up: 5 % of the window's arrivals and 20.
+/* The backlog at a moment is what has arrived less what has been admitted by then. Over some time
+ * it grows when the growth exceeds chance and start-up: 5 % of what arrived in that time, and 20.
  */
-static bool grew(int64_t growth, int64_t arrived)
+static bool grew(struct tr_window over)
 {
-    return growth > 20 && growth * 20 > arrived;
+    int64_t growth = over.arrived - over.admitted;
+    return growth > 20 && growth * 20 > over.arrived;
 }
 
+static void window_add(struct tr_window *sum, const struct tr_window *w, int sign)
+{
+    sum->arrived += sign * w->arrived;
+    sum->admitted += sign * w->admitted;
+}
+
+/* Looks at the windows that were over when the last request came: what is admitted later is no
+ * merit of a run that had fallen behind. */
 enum tr_label tr_outcome_label(const struct tr_outcome *o)
 {
-    size_t busy = 0, grown = 0;
-    int64_t backlog = 0, arrived = 0;
+    struct tr_window whole = {0}, last = {0}; /* the run; the last `span` windows of it */
+    size_t busy = 0, grown = 0;               /* of the run cut into spans */
+    bool ever = false;
     if (o->last_arrival_ns < 0)
         return TR_STABLE;
-    size_t last = (size_t)(o->last_arrival_ns / TR_WINDOW_NS);
-    for (size_t i = 0; i <= last && i < o->n_windows; i++) {
-        const struct tr_window *w = &o->windows[i];
-        backlog += w->arrived - w->admitted;
-        arrived += w->arrived;
-        busy += w->arrived > 0;
-        grown += grew(w->arrived - w->admitted, w->arrived);
+    size_t n = TR_MIN((size_t)(o->last_arrival_ns / TR_WINDOW_NS), o->n_windows);
+    size_t span = TR_MIN((size_t)(TR_BACKLOG_NS / TR_WINDOW_NS), n);
+    for (size_t i = 0; i < n; i++) {
+        window_add(&whole, &o->windows[i], 1);
+        window_add(&last, &o->windows[i], 1);
+        if (i >= span)
+            window_add(&last, &o->windows[i - span], -1);
+        bool now = i + 1 >= span && grew(last);
+        ever = ever || now;
+        if ((i + 1) % span == 0) {
+            busy += last.arrived > 0;
+            grown += now;
+        }
     }
-    if (grew(backlog, arrived) && 2 * grown >= busy)
+    if (grew(whole) && 2 * grown >= busy)
         return TR_OVERLOADED;
-    return grown > 0 ? TR_BACKLOGGED : TR_STABLE;
+    return ever ? TR_BACKLOGGED : TR_STABLE;
 }

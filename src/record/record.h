@@ -81,7 +81,10 @@ int64_t tr_record_metric(const struct tr_record *r, enum tr_metric m);
 
 /* ---- outcome -------------------------------------------------------------------------------- */
 
-#define TR_WINDOW_NS (INT64_C(300) * TR_NS_PER_S) /* five minutes: the windows of the label */
+/* Arrivals and admissions are counted in windows of ten seconds; five minutes are the time over
+ * which the label looks for a backlog. */
+#define TR_WINDOW_NS  (INT64_C(10) * TR_NS_PER_S)
+#define TR_BACKLOG_NS (INT64_C(300) * TR_NS_PER_S)
 
 enum tr_label { TR_STABLE, TR_BACKLOGGED, TR_OVERLOADED };
 const char *tr_label_name(enum tr_label l);
