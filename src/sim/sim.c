@@ -120,11 +120,15 @@ static bool stop_asked(const struct tr_sim_config *cfg)
     return cfg->stop != NULL && *cfg->stop != 0;
 }
 
-/* Every so many arrivals: is there a reason to stop? Sets run->over when the answer is no. */
-static int look(struct run *run, const struct tr_fleet *fleet, int64_t now_ns,
+/* Every so many arrivals: is there a reason to stop? Sets run->over when the answer is no. All GPUs
+ * are brought up to date first: what waited when one was last heard of may long have been served.
+ */
+static int look(struct run *run, struct tr_fleet *fleet, int64_t now_ns,
                 struct tr_sim_result *result, struct tr_err *err)
 {
     const struct tr_sim_config *cfg = run->cfg;
+    if (cfg->decide || cfg->max_queue > 0)
+        run->events_since += tr_fleet_advance(fleet, now_ns);
     if (stop_asked(cfg))
         return tr_err_set(err, TR_EINTR, "interrupted after %" PRId64 " simulated requests",
                           run->departures);

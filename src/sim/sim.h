@@ -28,10 +28,10 @@ struct tr_sim_config {
     struct tr_fleet_config fleet;
     const struct tr_slo *slo;
     const struct tr_spikes *spikes; /* NULL: none */
-    int64_t expected;  /* requests in the source, for `decide` and progress; 0: unknown */
-    int64_t warmup;    /* the first so many requests do not count */
-    bool decide;       /* stop when it is certain whether the objectives are met */
-    int64_t max_queue; /* stop, not met, when more requests wait; 0: no limit */
+    int64_t expected;               /* requests that will count, for `decide`; 0: unknown */
+    int64_t warmup;                 /* the first so many requests do not count */
+    bool decide;                    /* stop when it is certain that the objectives are not met */
+    int64_t max_queue;              /* stop, not met, when more requests wait; 0: no limit */
     const volatile sig_atomic_t *stop;
     _Atomic int64_t *simulated; /* progress: requests simulated so far, added to; may be NULL */
     tr_engine_sink *on_record;  /* NULL, or hears every record */
