@@ -261,38 +261,49 @@ static void published_measurements_are_reproduced(void **state)
     }
 }
 
-/* One context is always busy; another asks for 10 us now and then. */
-static void a_newcomer_waits_for_a_switch_and_at_most_a_quantum(void **state)
+/* `neighbours` are always busy; context 0 asks for 10 us now and then. The least and the most it
+ * waited. */
+static void newcomer(int neighbours, int64_t q, int64_t c, int64_t *least, int64_t *most)
 {
-    (void)state;
-    const int64_t q = 1024 * US_PS, c = 113 * US_PS, piece = 10 * US_PS;
     struct draw d = {1, tr_rng_stream("newcomer", 0, 0), 0};
-    struct tr_work busy = {.gpu_ps = 7 * MS_PS}, small = {.gpu_ps = piece};
-    int64_t least = INT64_MAX, most = 0, now_ns = 0, end_ns, lost_ps;
+    struct tr_work busy = {.gpu_ps = 7 * MS_PS}, small = {.gpu_ps = 10 * US_PS};
+    int64_t now_ns = 0, end_ns, lost_ps;
     struct tr_ring r;
     int ctx;
-    tr_ring_init(&r, 2, q, c);
-    tr_ring_post(&r, 0, 0, &busy);
-    tr_ring_post(&r, 0, 0, &busy);
+    tr_ring_init(&r, neighbours + 1, q, c);
+    for (int i = 1; i <= neighbours; i++)
+        for (int k = 0; k < 2; k++)
+            tr_ring_post(&r, i, 0, &busy);
+    *least = INT64_MAX;
+    *most = 0;
     for (int i = 0; i < 3000; i++) {
         int64_t from_ns = now_ns + between(&d, 2000000, 9000000);
-        while (tr_ring_advance(&r, from_ns, &ctx, &end_ns, &lost_ps)) {
-            assert_int_equal(ctx, 0);
-            tr_ring_post(&r, 0, end_ns, &busy);
-        }
-        tr_ring_post(&r, 1, from_ns, &small);
+        while (tr_ring_advance(&r, from_ns, &ctx, &end_ns, &lost_ps))
+            tr_ring_post(&r, ctx, end_ns, &busy);
+        tr_ring_post(&r, 0, from_ns, &small);
         for (;;) {
             assert_int_equal(tr_ring_advance(&r, TR_TIME_NEVER, &ctx, &end_ns, &lost_ps), 1);
-            if (ctx == 1)
+            if (ctx == 0)
                 break;
-            tr_ring_post(&r, 0, end_ns, &busy);
+            tr_ring_post(&r, ctx, end_ns, &busy);
         }
-        least = TR_MIN(least, lost_ps);
-        most = TR_MAX(most, lost_ps);
+        *least = TR_MIN(*least, lost_ps);
+        *most = TR_MAX(*most, lost_ps);
         now_ns = end_ns;
     }
-    assert_true(least >= c && least < c + q / 50);
-    assert_true(most <= q + c && most > c + q - q / 50);
+}
+
+static void a_newcomer_waits_for_a_switch_and_at_most_a_quantum_of_each(void **state)
+{
+    (void)state;
+    const int64_t q = 1024 * US_PS, c = 113 * US_PS;
+    for (int n = 1; n <= 4; n++) {
+        int64_t least, most;
+        newcomer(n, q, c, &least, &most);
+        assert_true(least >= c && least < c + n * q / 50);
+        int64_t under_way = n > 1 ? c : 0; /* it may come while neighbours hand over */
+        assert_true(most <= n * (q + c) + under_way && most > n * (q + c) - n * q / 50);
+    }
 }
 
 /* ---- processor sharing, the oracle for equal engines at low load ----------------------------- */
@@ -613,7 +624,7 @@ int main(void)
         cmocka_unit_test(work_is_conserved),
         cmocka_unit_test(saturated_contexts_share_what_switching_leaves),
         cmocka_unit_test(published_measurements_are_reproduced),
-        cmocka_unit_test(a_newcomer_waits_for_a_switch_and_at_most_a_quantum),
+        cmocka_unit_test(a_newcomer_waits_for_a_switch_and_at_most_a_quantum_of_each),
         cmocka_unit_test(equal_engines_at_low_load_share_the_processor),
         cmocka_unit_test(a_device_is_the_same_however_it_is_advanced),
         cmocka_unit_test(one_busy_pod_has_the_card_to_itself),
