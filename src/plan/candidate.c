@@ -34,7 +34,7 @@ static void refuse(struct tr_candidate *c, enum tr_gate gate, const char *fmt, .
 static void gate_quality(struct tr_candidate *c, const struct tr_workload *w)
 {
     const struct tr_precision *pr = c->precision;
-    if (!w->has_quality_limit || c->precision_order == 0 || pr->weight_bytes >= 2.0)
+    if (!w->has_quality_limit || pr->weight_bytes >= 2.0)
         return;
     for (int i = 0; i < pr->n_quality; i++) {
         if (strcasecmp(pr->quality[i].metric, w->quality.metric) != 0)
@@ -110,6 +110,19 @@ static int64_t smallest_ttft(const struct tr_slo *slo)
     return limit_ns;
 }
 
+int32_t tr_workload_model_len(const struct tr_workload *w)
+{
+    return w->engine.max_model_len > 0 ? w->engine.max_model_len : w->model->max_positions;
+}
+
+/* Less than the whole card: its low ec under a power cap is not that of a slice whose neighbours
+ * idle (docs/model.md, "MIG"). */
+static bool is_slice(const struct tr_candidate *c, int p)
+{
+    const struct tr_mig_profile *profile = c->arrangement.parts[p].profile;
+    return profile != NULL && profile->compute_slices < c->gpu->compute_slices;
+}
+
 /* The engine that a real pod would be on that share: the user's settings, vLLM's defaults. */
 static void build_engine(struct tr_candidate *c, int p, const struct tr_workload *w)
 {
@@ -117,7 +130,6 @@ static void build_engine(struct tr_candidate *c, int p, const struct tr_workload
     const struct tr_share_hw *hw = &c->hw[p];
     int budget = hw->mig ? SLICE_BATCHED_TOKENS : c->gpu->max_num_batched_tokens;
     int seqs = hw->mig ? SLICE_NUM_SEQS : c->gpu->max_num_seqs;
-    int len = o->max_model_len > 0 ? o->max_model_len : w->model->max_positions;
     budget = o->max_num_batched_tokens > 0 ? o->max_num_batched_tokens : budget;
     seqs = o->max_num_seqs > 0 ? o->max_num_seqs : TR_MIN(seqs, budget);
     if (seqs > budget)
@@ -128,7 +140,7 @@ static void build_engine(struct tr_candidate *c, int p, const struct tr_workload
         .steptime = &c->steptime[p],
         .max_num_batched_tokens = budget,
         .max_num_seqs = seqs,
-        .max_model_len = len,
+        .max_model_len = tr_workload_model_len(w),
         .long_prefill_token_threshold = o->long_prefill_token_threshold,
         .async = !o->no_async_scheduling,
         .timeout_ns = w->client_timeout_ns,
@@ -142,6 +154,8 @@ static void build_part(struct tr_candidate *c, int p, struct tr_arena *arena,
 {
     const struct tr_engine_opts *o = &w->engine;
     c->hw[p] = tr_share_hw_of(c->gpu, &c->arrangement.parts[p]);
+    if (is_slice(c, p) && c->arrangement.n_parts == 1)
+        c->hw[p].ec = c->gpu->ec_alone;
     build_engine(c, p, w);
     struct tr_engine_config *e = &c->engine[p];
     tr_memory_size(&c->hw[p], w->model, c->precision,
@@ -154,6 +168,21 @@ static void build_part(struct tr_candidate *c, int p, struct tr_arena *arena,
     e->num_gpu_blocks = c->memory[p].num_gpu_blocks;
     tr_steptime_init(&c->steptime[p], arena, &c->hw[p], w->model, c->precision,
                      e->max_num_batched_tokens, e->max_num_seqs, e->async, o->cuda_graph_padding);
+}
+
+static void build_alone(struct tr_candidate *c, struct tr_arena *arena, const struct tr_workload *w)
+{
+    int best = 0;
+    for (int p = 1; p < c->arrangement.n_parts; p++)
+        if (c->hw[p].sm_fraction > c->hw[best].sm_fraction)
+            best = p;
+    struct tr_share_hw hw = c->hw[best];
+    const struct tr_engine_config *e = &c->engine[best];
+    if (is_slice(c, best))
+        hw.ec = c->gpu->ec_alone;
+    c->fastest = best;
+    tr_steptime_init(&c->alone, arena, &hw, w->model, c->precision, e->max_num_batched_tokens,
+                     e->max_num_seqs, e->async, w->engine.cuda_graph_padding);
 }
 
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
@@ -173,6 +202,7 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
             refuse(c, TR_GATE_MODEL, "MPS is not simulated yet");
         build_part(c, p, arena, w);
     }
+    build_alone(c, arena, w);
     gate_quality(c, w);
     gate_isolation(c, s);
     gate_memory(c, w);
@@ -180,29 +210,22 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
-static int fastest_part(const struct tr_candidate *c)
+/* The time to the first token of a prompt on an idle engine, API time included. */
+static int64_t idle_ttft_ns(const struct tr_candidate *c, const struct tr_steptime *st,
+                            int32_t prompt_tok)
 {
-    int best = 0;
-    for (int p = 1; p < c->arrangement.n_parts; p++)
-        if (c->hw[p].sm_fraction > c->hw[best].sm_fraction)
-            best = p;
-    return best;
-}
-
-static int64_t idle_ttft_ns(const struct tr_candidate *c, int p, int32_t prompt_tok)
-{
-    return TR_API_NS + tr_steptime_prefill_ps(&c->steptime[p], TR_MAX(prompt_tok, 1),
-                                              c->engine[p].max_num_batched_tokens) /
+    return TR_API_NS + tr_steptime_prefill_ps(st, TR_MAX(prompt_tok, 1),
+                                              c->engine[c->fastest].max_num_batched_tokens) /
                            TR_PS_PER_NS;
 }
 
-/* The longest prompt whose first token comes within the limit on an idle share. */
-static int32_t longest_prompt(const struct tr_candidate *c, int p, int32_t most, int64_t limit_ns)
+/* The longest prompt whose first token comes within the limit where nothing else runs. */
+static int32_t longest_prompt(const struct tr_candidate *c, int32_t most, int64_t limit_ns)
 {
     int32_t lo = 0, hi = most;
     while (lo < hi) {
         int32_t mid = lo + (hi - lo + 1) / 2;
-        if (idle_ttft_ns(c, p, mid) <= limit_ns)
+        if (idle_ttft_ns(c, &c->alone, mid) <= limit_ns)
             lo = mid;
         else
             hi = mid - 1;
@@ -210,73 +233,66 @@ static int32_t longest_prompt(const struct tr_candidate *c, int p, int32_t most,
     return lo;
 }
 
-static int64_t idle_tpot_ns(const struct tr_candidate *c, int p, int64_t context_tok)
+static int64_t idle_tpot_ns(const struct tr_candidate *c, int64_t context_tok)
 {
-    return tr_steptime_ps(&c->steptime[p], 1, 1, 1, context_tok, 0) / TR_PS_PER_NS;
+    return tr_steptime_ps(&c->alone, 1, 1, 1, context_tok, 0) / TR_PS_PER_NS;
+}
+
+static double share_admitted(const struct tr_candidate *c, const struct tr_lengths *l)
+{
+    return tr_lengths_share(l, l->total_cum, c->engine[c->fastest].max_model_len);
 }
 
 /* No more than this share of requests can be inside the objective, whatever the load. */
-static double most_inside(const struct tr_candidate *c, int p, const struct tr_objective *o,
+static double most_inside(const struct tr_candidate *c, const struct tr_objective *o,
                           const struct tr_lengths *l)
 {
-    double admitted = tr_lengths_share(l, l->total_cum, c->engine[p].max_model_len);
+    double admitted = share_admitted(c, l);
     if (o->metric == TR_TTFT) {
-        int32_t prompt_tok = longest_prompt(c, p, l->n_cum - 1, o->limit_ns);
+        int32_t prompt_tok = longest_prompt(c, l->n_cum - 1, o->limit_ns);
         return TR_MIN(admitted, tr_lengths_share(l, l->prompt_cum, prompt_tok));
     }
-    if (o->metric == TR_TPOT && idle_tpot_ns(c, p, 1) > o->limit_ns)
+    if (o->metric == TR_TPOT && idle_tpot_ns(c, 1) > o->limit_ns)
         return 0;
     return admitted;
 }
 
-/* "0.65 to 0.80 s": a MIG slice alone on a power-capped card computes faster than all together, so
- * the truth lies between the two (docs/model.md, "MIG"). Elsewhere one figure. */
-static const char *prefill_range(char buf[48], const struct tr_candidate *c, int p,
-                                 const struct tr_workload *w, int32_t prompt_tok)
+/* "0.65 s (0.80 s with all slices busy)": a MIG slice whose neighbours idle has more of the card's
+ * power (docs/model.md, "MIG"). Elsewhere one figure. */
+static const char *prefill_range(char buf[64], const struct tr_candidate *c, int32_t prompt_tok)
 {
-    char all[24];
-    int64_t all_ns = idle_ttft_ns(c, p, prompt_tok);
-    tr_units_show_ns(all, all_ns);
-    snprintf(buf, 48, "%s", all);
-    if (c->hw[p].mig && c->gpu->ec_alone > c->gpu->ec) {
-        struct tr_gpu gpu = *c->gpu;
-        struct tr_share_hw hw = c->hw[p];
-        struct tr_steptime alone;
-        struct tr_arena arena = {0};
-        gpu.ec = gpu.ec_alone;
-        hw.gpu = &gpu;
-        tr_steptime_init(&alone, &arena, &hw, w->model, c->precision,
-                         c->engine[p].max_num_batched_tokens, c->engine[p].max_num_seqs,
-                         c->engine[p].async, w->engine.cuda_graph_padding);
-        int64_t ns = TR_API_NS + tr_steptime_prefill_ps(&alone, prompt_tok,
-                                                        c->engine[p].max_num_batched_tokens) /
-                                     TR_PS_PER_NS;
-        tr_arena_free(&arena);
-        snprintf(buf, 48, "%.2f to %.2f s", (double)ns / 1e9, (double)all_ns / 1e9);
-    }
+    char alone[24], all[24];
+    int64_t alone_ns = idle_ttft_ns(c, &c->alone, prompt_tok);
+    int64_t all_ns = idle_ttft_ns(c, &c->steptime[c->fastest], prompt_tok);
+    tr_units_show_ns(alone, alone_ns);
+    if (all_ns == alone_ns)
+        snprintf(buf, 64, "%s", alone);
+    else
+        snprintf(buf, 64, "%s (%s with all slices busy)", alone, tr_units_show_ns(all, all_ns));
     return buf;
 }
 
 /* Why not even an idle share meets an objective. */
-static void refuse_bound(struct tr_candidate *c, int p, const struct tr_workload *w,
-                         const struct tr_objective *o, double inside, const struct tr_lengths *l)
+static void refuse_bound(struct tr_candidate *c, const struct tr_objective *o, double inside,
+                         const struct tr_lengths *l)
 {
-    char limit[24], token[24], mean[48], tail[48];
+    char limit[24], token[24], mean[64], tail[64];
+    int sms = c->hw[c->fastest].sms;
     int32_t mean_tok = (int32_t)(l->prompt_tok + 0.5);
     int32_t tail_tok = tr_lengths_prompt_quantile(l, o->fraction);
     tr_units_show_ns(limit, o->limit_ns);
     if (o->metric == TR_TPOT && inside == 0)
         refuse(c, TR_GATE_BOUND, "a token takes %s on %d SMs even alone; the objective is %s",
-               tr_units_show_ns(token, idle_tpot_ns(c, p, 1)), c->hw[p].sms, limit);
-    else if (o->metric != TR_TTFT || idle_ttft_ns(c, p, tail_tok) <= o->limit_ns)
+               tr_units_show_ns(token, idle_tpot_ns(c, 1)), sms, limit);
+    else if (inside >= share_admitted(c, l))
         refuse(c, TR_GATE_BOUND, "%.1f %% of the requests exceed max_model_len %d",
-               100 * (1 - inside), c->engine[p].max_model_len);
+               100 * (1 - inside), c->engine[c->fastest].max_model_len);
     else
         refuse(c, TR_GATE_BOUND,
-               "prefill on %d SMs: the mean prompt (%d tokens) takes %s even alone, the p%g prompt "
-               "(%d) %s; the objective is %s: at most %.1f %% of requests can be inside",
-               c->hw[p].sms, mean_tok, prefill_range(mean, c, p, w, mean_tok), 100 * o->fraction,
-               tail_tok, prefill_range(tail, c, p, w, tail_tok), limit, 100 * inside);
+               "prefill on %d SMs, alone: %s for the mean prompt of %d tokens, %s for the p%g "
+               "prompt of %d; the objective is %s: at most %.1f %% of requests can be inside",
+               sms, prefill_range(mean, c, mean_tok), mean_tok, prefill_range(tail, c, tail_tok),
+               100 * o->fraction, tail_tok, limit, 100 * inside);
 }
 
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
@@ -285,18 +301,19 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
     static const double quantile[3] = {0.50, 0.95, 0.99};
     if (c->gate != TR_GATE_OK)
         return;
-    int p = fastest_part(c);
     for (int i = 0; i < 3; i++)
-        c->unloaded_ttft_ns[i] = idle_ttft_ns(c, p, tr_lengths_prompt_quantile(l, quantile[i]));
-    c->unloaded_mean_ttft_ns = idle_ttft_ns(c, p, (int32_t)(l->prompt_tok + 0.5));
-    double step_s = (double)idle_tpot_ns(c, p, (int64_t)(l->context_decode / l->output_tok)) / 1e9;
+        c->unloaded_ttft_ns[i] =
+            idle_ttft_ns(c, &c->alone, tr_lengths_prompt_quantile(l, quantile[i]));
+    c->unloaded_mean_ttft_ns = idle_ttft_ns(c, &c->alone, (int32_t)(l->prompt_tok + 0.5));
+    double context = l->decoded_tok > 0 ? l->context_decode / l->decoded_tok : 0;
+    double step_s = (double)idle_tpot_ns(c, (int64_t)context) / 1e9;
     c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9 + l->output_tok * step_s;
     tr_ceiling_compute(&c->ceiling, c, w->model, l);
     for (int i = 0; i < w->slo.n; i++) {
         const struct tr_objective *o = &w->slo.objective[i];
-        c->unloaded_inside[i] = most_inside(c, p, o, l);
+        c->unloaded_inside[i] = most_inside(c, o, l);
         if (c->unloaded_inside[i] < o->fraction)
-            refuse_bound(c, p, w, o, c->unloaded_inside[i], l);
+            refuse_bound(c, o, c->unloaded_inside[i], l);
     }
 }
 
@@ -346,17 +363,72 @@ static void add(struct builder *b, const struct tr_node_type *node, const struct
 }
 
 static int add_text(struct builder *b, const struct tr_node_type *node, const char *text,
-                    const struct tr_node *at, struct tr_err *err)
+                    struct tr_err *err)
 {
     struct tr_arrangement a;
     const struct tr_precision *only = NULL;
-    struct tr_err detail = {0};
-    int rc = tr_arrangement_parse(text, node->gpu, b->s->catalog, &a, &only, &detail);
-    if (rc < 0)
-        return at != NULL ? tr_node_err(err, at, "%s", detail.text)
-                          : tr_err_set(err, detail.code, "%s", detail.text);
-    add(b, node, &a, only);
-    return TR_OK;
+    int rc = tr_arrangement_parse(text, node->gpu, b->s->catalog, &a, &only, err);
+    if (rc == TR_OK)
+        add(b, node, &a, only);
+    return rc;
+}
+
+/* An arrangement that only other node types of the scenario can have. */
+static void add_impossible(struct builder *b, const struct tr_node_type *node, const char *text,
+                           const struct tr_err *why)
+{
+    tr_grow((void **)&b->list, &b->cap, b->n + 1, sizeof *b->list);
+    struct tr_candidate *c = &b->list[b->n++];
+    const struct tr_workload *w = &b->s->workload;
+    const char *word = strrchr(text, ' ');
+    int len = (int)strlen(text);
+    *c = (struct tr_candidate){.node = node, .gpu = node->gpu, .precision = w->precisions[0]};
+    for (size_t i = 0; i < w->n_precisions && word != NULL; i++)
+        if (strcasecmp(word + 1, w->precisions[i]->name) == 0) {
+            c->precision = w->precisions[i];
+            len = (int)(word - text);
+        }
+    snprintf(c->arrangement.text, sizeof c->arrangement.text, "%.*s", len, text);
+    refuse(c, TR_GATE_GEOMETRY, "%s", why->text);
+}
+
+static bool precision_allowed(const struct tr_workload *w, const struct tr_precision *precision)
+{
+    for (size_t i = 0; i < w->n_precisions; i++)
+        if (w->precisions[i] == precision)
+            return true;
+    return false;
+}
+
+/* `compare[k]` as the user wrote it, for every node type. It is wrong if none can have it, or if it
+ * names a precision that the workload does not allow. */
+static int check_compare(const struct tr_scenario *s, size_t k, struct tr_err *err)
+{
+    const struct tr_workload *w = &s->workload;
+    struct tr_arrangement a;
+    struct tr_err first = {0};
+    bool possible = false;
+    for (size_t i = 0; i < s->n_nodes; i++) {
+        const struct tr_precision *only = NULL;
+        if (tr_arrangement_parse(s->compare[k], s->nodes[i]->gpu, s->catalog, &a, &only, &first))
+            continue;
+        possible = true;
+        if (only != NULL && !precision_allowed(w, only))
+            return tr_node_err(err, s->compare_at[k],
+                               "arrangement '%s': %s is not among the precisions that '%s' allows "
+                               "(workloads: precision)",
+                               s->compare[k], only->name, w->name);
+    }
+    return possible ? TR_OK : tr_node_err(err, s->compare_at[k], "%s", first.text);
+}
+
+static void add_compare(struct builder *b, const struct tr_node_type *node)
+{
+    for (size_t k = 0; k < b->s->n_compare; k++) {
+        struct tr_err why = {0};
+        if (add_text(b, node, b->s->compare[k], &why) < 0)
+            add_impossible(b, node, b->s->compare[k], &why);
+    }
 }
 
 /* whole, time-slicing and MPS by the usual counts, and every profile at its maximum count. */
@@ -365,7 +437,7 @@ static int add_auto(struct builder *b, const struct tr_node_type *node, struct t
     static const char *const usual[] = {"whole",       "timeslice:2", "timeslice:4",
                                         "timeslice:8", "mps:2",       "mps:4"};
     for (size_t i = 0; i < TR_LEN(usual); i++)
-        if (add_text(b, node, usual[i], NULL, err) < 0)
+        if (add_text(b, node, usual[i], err) < 0)
             return err == NULL ? TR_EINPUT : err->code;
     for (int i = 0; i < node->gpu->n_profiles; i++) {
         const struct tr_mig_profile *p = &node->gpu->profiles[i];
@@ -373,7 +445,7 @@ static int add_auto(struct builder *b, const struct tr_node_type *node, struct t
         if (p->media)
             continue;
         snprintf(text, sizeof text, "mig:%s*%d", p->name, p->max_count);
-        if (add_text(b, node, text, NULL, err) < 0)
+        if (add_text(b, node, text, err) < 0)
             return err == NULL ? TR_EINPUT : err->code;
     }
     return TR_OK;
@@ -390,11 +462,13 @@ int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
                         "%s: isolation: %s keeps pods apart, but the %d tenants of '%s' share "
                         "theirs; allowed: tenants.pods: own, or isolation: none",
                         s->path, tr_isolation_name(s->isolation), w->n_tenants, w->name);
+    for (size_t k = 0; k < s->n_compare && rc == TR_OK; k++)
+        rc = check_compare(s, k, err);
     for (size_t i = 0; i < s->n_nodes && rc == TR_OK; i++) {
         if (s->compare_auto)
             rc = add_auto(&b, s->nodes[i], err);
-        for (size_t k = 0; k < s->n_compare && rc == TR_OK; k++)
-            rc = add_text(&b, s->nodes[i], s->compare[k], s->compare_at[k], err);
+        else
+            add_compare(&b, s->nodes[i]);
     }
     if (rc == TR_OK) {
         /* Step-time tables are pointed to by engine configurations: fix the addresses once. */

@@ -4,12 +4,15 @@
 
 #define MAX_COUNTED 1048576 /* tokens; longer prompts are counted as this long */
 
-static void lengths_add(struct tr_lengths *l, double prompt, double output)
+static void lengths_add(struct tr_lengths *l, double prompt, double output, bool refused)
 {
     double all = prompt + output - 1;
     l->prompt_tok += prompt;
     l->output_tok += output;
+    if (refused)
+        return;
     l->computed_tok += all;
+    l->decoded_tok += output;
     l->context_all += all * (all + 1) / 2;
     l->context_decode += output * prompt + output * (output - 1) / 2;
     l->resident_tok += (prompt + output / 2) * output; /* weighted by time: output steps */
@@ -20,10 +23,11 @@ static void lengths_finish(struct tr_lengths *l, int64_t requests)
 {
     double n = (double)TR_MAX(requests, 1);
     l->requests = requests;
-    l->resident_tok /= l->output_tok > 0 ? l->output_tok : 1;
+    l->resident_tok /= l->decoded_tok > 0 ? l->decoded_tok : 1;
     l->prompt_tok /= n;
     l->output_tok /= n;
     l->computed_tok /= n;
+    l->decoded_tok /= n;
     l->context_all /= n;
     l->context_decode /= n;
     for (int32_t i = 1; i < l->n_cum; i++) {
@@ -39,7 +43,8 @@ static void lengths_alloc(struct tr_lengths *l, struct tr_arena *arena, int64_t 
     l->total_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
 }
 
-void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src)
+void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src,
+                        int64_t max_model_len)
 {
     struct tr_arrival a;
     int64_t n = 0, longest = 1;
@@ -50,9 +55,10 @@ void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_
     lengths_alloc(l, arena, longest);
     tr_source_rewind(src);
     for (; tr_source_next(src, &a); n++) {
-        lengths_add(l, a.prompt_tok, a.output_tok);
+        int64_t total_tok = (int64_t)a.prompt_tok + a.output_tok;
+        lengths_add(l, a.prompt_tok, a.output_tok, total_tok > max_model_len);
         l->prompt_cum[TR_MIN(a.prompt_tok, l->n_cum - 1)]++;
-        l->total_cum[TR_MIN((int64_t)a.prompt_tok + a.output_tok, l->n_cum - 1)]++;
+        l->total_cum[TR_MIN(total_tok, l->n_cum - 1)]++;
     }
     tr_source_rewind(src);
     lengths_finish(l, n);
@@ -63,7 +69,7 @@ void tr_lengths_fixed(struct tr_lengths *l, struct tr_arena *arena, int32_t prom
 {
     *l = (struct tr_lengths){0};
     lengths_alloc(l, arena, (int64_t)prompt_tok + output_tok);
-    lengths_add(l, prompt_tok, output_tok);
+    lengths_add(l, prompt_tok, output_tok, false);
     l->prompt_cum[TR_MIN(prompt_tok, l->n_cum - 1)]++;
     l->total_cum[l->n_cum - 1]++;
     lengths_finish(l, 1);
@@ -106,16 +112,22 @@ static void parts_sum(const struct tr_candidate *c, double *sm, double *bw)
 static double kv_bound(const struct tr_candidate *c, const struct tr_model *model,
                        const struct tr_lengths *l, double weight_read_bytes, double *concurrent)
 {
-    double rate = 0, context = l->context_decode / l->output_tok;
+    double rate = 0, context = l->context_decode / l->decoded_tok;
     *concurrent = 0;
     for (int p = 0; p < c->arrangement.n_parts; p++) {
         double n = (double)c->memory[p].kv_tok / l->resident_tok;
         double step_bytes = weight_read_bytes + n * context * (double)model->kv_bytes_per_tok;
         double step_s = step_bytes / (c->gpu->bandwidth * c->hw[p].bw_fraction);
-        rate += n / (l->output_tok * step_s);
+        rate += n / (l->decoded_tok * step_s);
         *concurrent += n * c->arrangement.parts[p].n_pods;
     }
     return rate;
+}
+
+double tr_ceiling_peak_flops(const struct tr_candidate *c, double sm_fraction)
+{
+    bool native = c->gpu->fp8_tensor && c->precision->fp8_native;
+    return c->gpu->peak_flops * sm_fraction * (native ? 2.0 : 1.0);
 }
 
 void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
@@ -124,23 +136,28 @@ void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
     const struct tr_precision *pr = cand->precision;
     const struct tr_gpu *gpu = cand->gpu;
     double sm, bw;
+    *out = (struct tr_ceiling){0};
+    if (l->decoded_tok <= 0)
+        return;
     parts_sum(cand, &sm, &bw);
-    bool native = gpu->fp8_tensor && pr->fp8_native;
-    double peak = gpu->peak_flops * sm * (native ? 2.0 : 1.0); /* fp8 tensor cores: twice bf16 */
     double layer = 2.0 * (double)model->layer_params, head = 2.0 * (double)model->head_params;
     double attention = 4.0 * model->heads * model->head_dim * model->layers;
     struct tr_ceiling c = {
+        .peak_flops = tr_ceiling_peak_flops(cand, sm),
         .flops_per_request =
-            layer * l->computed_tok + head * l->output_tok + attention * l->context_all,
+            layer * l->computed_tok + head * l->decoded_tok + attention * l->context_all,
         .flops_cached =
-            layer * l->output_tok + head * l->output_tok + attention * l->context_decode,
+            layer * l->decoded_tok + head * l->decoded_tok + attention * l->context_decode,
         .kv_read_bytes = l->context_decode * (double)model->kv_bytes_per_tok,
         .weight_read_bytes = (double)model->layer_params * pr->weight_bytes +
                              2.0 * (double)(model->head_params + model->other_params),
     };
-    c.arithmetic = peak / c.flops_per_request;
-    c.arithmetic_cached = peak / c.flops_cached;
-    double attained = gpu->peak_flops * sm * gpu->ec * tr_precision_cm(pr, gpu);
+    c.arithmetic = c.peak_flops / c.flops_per_request;
+    c.arithmetic_cached = c.peak_flops / c.flops_cached;
+    double attained = 0;
+    for (int p = 0; p < cand->arrangement.n_parts; p++)
+        attained += gpu->peak_flops * cand->hw[p].sm_fraction * cand->hw[p].ec;
+    attained *= tr_precision_cm(pr, gpu);
     c.arithmetic_attained = attained / c.flops_per_request;
     c.arithmetic_cached_attained = attained / c.flops_cached;
     c.bandwidth = gpu->bandwidth * bw / c.kv_read_bytes;

@@ -65,16 +65,14 @@ static void claim_rate(struct tr_claim_answer *a, struct tr_arena *arena)
 {
     const struct tr_ceiling *c = &a->candidate.ceiling;
     const struct tr_gpu *gpu = a->candidate.gpu;
-    double rate = a->claim->request_rate, sm = 0, bw = 0;
-    for (int p = 0; p < a->candidate.arrangement.n_parts; p++) {
-        sm += a->candidate.hw[p].sm_fraction;
+    double rate = a->claim->request_rate, bw = 0;
+    for (int p = 0; p < a->candidate.arrangement.n_parts; p++)
         bw += a->candidate.hw[p].bw_fraction;
-    }
     answer_line(a, arena,
                 "arithmetic: %.1f TFLOP a request x %g/s = %.0f TFLOP/s of %.0f at peak: at most "
                 "%.1f requests/s, %.1f at the efficiency that is reached",
                 c->flops_per_request / 1e12, rate, c->flops_per_request * rate / 1e12,
-                gpu->peak_flops * sm / 1e12, c->arithmetic, c->arithmetic_attained);
+                c->peak_flops / 1e12, c->arithmetic, c->arithmetic_attained);
     answer_line(a, arena,
                 "arithmetic, every prompt token cached: %.2f TFLOP x %g/s = %.0f TFLOP/s: at most "
                 "%.1f requests/s",
@@ -107,15 +105,17 @@ static void claim_ttft(struct tr_claim_answer *a, struct tr_arena *arena)
     int64_t claimed_ns = claim->ttft_p50_ns > 0 ? claim->ttft_p50_ns : claim->ttft_p95_ns;
     double flops = 2.0 * (double)m->layer_params * n + 2.0 * (double)m->head_params +
                    4.0 * m->heads * m->head_dim * m->layers * n * (n + 1) / 2;
-    double peak = hw->gpu->peak_flops * hw->sm_fraction;
+    double peak = tr_ceiling_peak_flops(&a->candidate, hw->sm_fraction);
     double least_s = flops / peak;
-    char mine[24];
+    char ours[24], mine[64] = "";
+    if (a->candidate.gate == TR_GATE_OK)
+        snprintf(mine, sizeof mine, "; this model: %s on an idle share",
+                 tr_units_show_ns(ours, a->candidate.unloaded_mean_ttft_ns));
     answer_line(a, arena,
                 "first token: %.1f TFLOP of prefill on %d of %d SMs, %.1f TFLOP/s at peak: at "
-                "least %.0f ms; claimed %.0f ms; this model: %s on an idle share",
+                "least %.0f ms; claimed %.0f ms%s",
                 flops / 1e12, hw->sms, hw->gpu->sms, peak / 1e12, 1e3 * least_s,
-                (double)claimed_ns / 1e6,
-                tr_units_show_ns(mine, a->candidate.unloaded_mean_ttft_ns));
+                (double)claimed_ns / 1e6, mine);
     a->refuted = a->refuted || (double)claimed_ns < least_s * 1e9;
 }
 
@@ -178,8 +178,10 @@ static void claim_scenario(struct tr_scenario *s, struct tr_node_type *node,
     w->traffic.knots = flat;
     w->traffic.n_knots = 2;
     w->traffic.duration_ns = flat[1].time_ns;
-    w->traffic.prompt = (struct tr_length){TR_LENGTH_FIXED, .fixed_tok = claim->prompt_tok};
-    w->traffic.output = (struct tr_length){TR_LENGTH_FIXED, .fixed_tok = claim->output_tok};
+    w->traffic.prompt =
+        (struct tr_length){TR_LENGTH_FIXED, .fixed_tok = TR_MAX(claim->prompt_tok, 1)};
+    w->traffic.output =
+        (struct tr_length){TR_LENGTH_FIXED, .fixed_tok = TR_MAX(claim->output_tok, 1)};
 }
 
 static int answer_claim(struct tr_check *check, struct tr_claim_answer *a, uint64_t seed,
@@ -200,6 +202,8 @@ static int answer_claim(struct tr_check *check, struct tr_claim_answer *a, uint6
         return TR_OK;
     }
     tr_candidate_bound(&a->candidate, &s.workload, &a->lengths);
+    /* Arithmetic holds for what is not simulated, too. */
+    tr_ceiling_compute(&a->candidate.ceiling, &a->candidate, claim->model, &a->lengths);
     if (claim->fits)
         answer_line(a, arena, "fits: a KV cache of %" PRId64 " tokens per pod",
                     a->candidate.memory[0].kv_tok);
@@ -209,7 +213,7 @@ static int answer_claim(struct tr_check *check, struct tr_claim_answer *a, uint6
         return TR_OK;
     bool rate_refuted = a->refuted;
     claim_ttft(a, arena);
-    if (a->refuted && !rate_refuted)
+    if ((a->refuted && !rate_refuted) || a->candidate.gate != TR_GATE_OK)
         return TR_OK;
     return claim_true_rate(a, arena, &s, seed, err);
 }
@@ -220,13 +224,18 @@ static int answer_claim(struct tr_check *check, struct tr_claim_answer *a, uint6
 static int check_workload(struct tr_check *check, uint64_t seed, struct tr_err *err)
 {
     const struct tr_scenario *s = check->scenario;
+    struct tr_plan_opts opts = {.seed = seed};
+    struct tr_traffic_spec traffic;
     struct tr_source *src = NULL;
     struct tr_trace_info info;
-    int rc = tr_source_open(&s->workload.traffic, seed, &src, &info, err);
+    double capacity;
+    int rc = tr_plan_traffic(s, &opts, NULL, &traffic, &capacity, err);
+    if (rc == TR_OK)
+        rc = tr_source_open(&traffic, seed, &src, &info, err);
     if (rc < 0)
         return rc;
     tr_traffic_measure(src, &check->stats);
-    tr_lengths_measure(&check->lengths, &check->arena, src);
+    tr_lengths_measure(&check->lengths, &check->arena, src, tr_workload_model_len(&s->workload));
     tr_source_close(src);
     if (check->stats.requests == 0)
         return tr_err_set(err, TR_EINPUT, "%s: the traffic holds no requests", s->path);

@@ -62,45 +62,10 @@ static int measure(struct tr_plan *plan, struct tr_source **src, struct tr_err *
         return rc;
     tr_source_keep(*src, KEEP_REQUESTS);
     tr_traffic_measure(*src, &plan->stats);
-    if (plan->stats.requests == 0)
-        return tr_err_set(err, TR_EINPUT, "%s: the traffic holds no requests",
-                          plan->scenario->path);
-    tr_spikes_free(&plan->spikes);
     tr_spikes_find(&plan->spikes, *src);
-    tr_lengths_measure(&plan->lengths, &plan->arena, *src);
-    return TR_OK;
-}
-
-/* Scales the rates of capacity-relative traffic by C over the rate they are relative to, where C is
- * what `whole` at the preferred precision carries on one GPU of the first node type. */
-static int scale_to_capacity(struct tr_plan *plan, struct job *job, struct tr_err *err)
-{
-    const struct tr_scenario *s = plan->scenario;
-    struct tr_arrangement whole;
-    const struct tr_precision *none;
-    struct tr_candidate *c = TR_ARENA_NEW(&plan->arena, struct tr_candidate, 1);
-    int rc = tr_arrangement_parse("whole", s->nodes[0]->gpu, s->catalog, &whole, &none, err);
-    if (rc < 0)
-        return rc;
-    tr_candidate_build(c, &plan->arena, s, s->nodes[0], &whole, s->workload.precisions[0], 0);
-    tr_candidate_bound(c, &s->workload, &plan->lengths);
-    if (c->gate != TR_GATE_OK)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: traffic relative to the capacity of 'whole' has no meaning, as "
-                          "that is none: %s",
-                          s->path, c->why);
-    rc = tr_evaluate_capacity(c, &job->ev, err);
-    if (rc < 0)
-        return rc;
-    if (c->capacity_rps <= 0)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: traffic relative to the capacity of 'whole' has no meaning, as it "
-                          "misses the objective at any rate",
-                          s->path);
-    plan->relative_capacity = c->capacity_rps;
-    plan->traffic.rate_scale *= c->capacity_rps / plan->traffic.relative_to;
-    plan->traffic.capacity_relative = false;
-    return TR_OK;
+    tr_lengths_measure(&plan->lengths, &plan->arena, *src,
+                       tr_workload_model_len(&plan->scenario->workload));
+    return tr_plan_traffic_decides(plan->scenario, &plan->spikes, err);
 }
 
 /* An interruption outranks nothing, any other failure is the plan's. */
@@ -134,22 +99,16 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     plan->scenario = scenario;
     plan->opts = *opts;
     plan->pick = plan->runner_up = -1;
-    plan->traffic = scenario->workload.traffic;
     job.ev = (struct tr_evaluation){.scenario = scenario,
                                     .opts = &plan->opts,
                                     .spikes = &plan->spikes,
                                     .lengths = &plan->lengths,
                                     .simulated = &job.simulated};
-    int rc = measure(plan, &src, err);
+    int rc = tr_plan_traffic(scenario, opts, &job.simulated, &plan->traffic,
+                             &plan->relative_capacity, err);
+    if (rc == TR_OK)
+        rc = measure(plan, &src, err);
     job.ev.source = src;
-    if (rc == TR_OK && plan->traffic.capacity_relative) {
-        rc = scale_to_capacity(plan, &job, err);
-        tr_source_close(src);
-        src = NULL;
-        if (rc == TR_OK)
-            rc = measure(plan, &src, err);
-        job.ev.source = src;
-    }
     if (rc == TR_OK)
         rc = tr_candidates_enumerate(scenario, &plan->arena, &plan->candidates, &plan->n_candidates,
                                      err);

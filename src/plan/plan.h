@@ -25,11 +25,13 @@
 
 /* ---- lengths and ceilings ------------------------------------------------------------------- */
 
-/* Means over the requests of a stream, exact sums over each (prompt, output) pair. */
+/* Means over the requests of a stream, exact sums over each (prompt, output) pair. What is longer
+ * than max_model_len is refused: it counts as a request that takes no work. */
 struct tr_lengths {
     int64_t requests;
-    double prompt_tok, output_tok; /* means */
+    double prompt_tok, output_tok; /* means over all */
     double computed_tok;           /* prompt + output - 1: tokens through the layers */
+    double decoded_tok;            /* output, of those not refused */
     double context_all;            /* sum of contexts over computed tokens, mean per request */
     double context_decode;         /* the same over the tokens that decode */
     double resident_tok;           /* mean KV tokens held over a request's decoding life */
@@ -40,6 +42,7 @@ struct tr_lengths {
 
 /* What hardware allows on one GPU under an arrangement, in requests/s. Each bound stands alone. */
 struct tr_ceiling {
+    double peak_flops;                       /* of the parts together, at this precision */
     double flops_per_request, flops_cached;  /* without, with a perfect prefix cache */
     double kv_read_bytes, weight_read_bytes; /* per request; per step */
     double arithmetic, arithmetic_cached;    /* at 100 % of peak FLOP/s */
@@ -57,11 +60,12 @@ enum tr_gate {
     TR_GATE_MODEL, /* not modelled (yet) */
     TR_GATE_QUALITY,
     TR_GATE_ISOLATION,
-    TR_GATE_ENGINE, /* the engine refuses its settings */
-    TR_GATE_MEMORY, /* weights or KV cache do not fit */
-    TR_GATE_BOUND,  /* an objective is missed on an empty share */
-    TR_GATE_FLEET,  /* no fleet size was found */
-    TR_GATE_STOPPED /* interrupted before it was evaluated */
+    TR_GATE_GEOMETRY, /* this GPU cannot be divided so, another of the scenario can */
+    TR_GATE_ENGINE,   /* the engine refuses its settings */
+    TR_GATE_MEMORY,   /* weights or KV cache do not fit */
+    TR_GATE_BOUND,    /* an objective is missed on an empty share */
+    TR_GATE_FLEET,    /* no fleet size was found */
+    TR_GATE_STOPPED   /* interrupted before it was evaluated */
 };
 
 struct tr_candidate {
@@ -78,6 +82,8 @@ struct tr_candidate {
     struct tr_memory memory[TR_MAX_PARTS];
     struct tr_steptime steptime[TR_MAX_PARTS];
     struct tr_engine_config engine[TR_MAX_PARTS];
+    int fastest;              /* the part with the most SMs, */
+    struct tr_steptime alone; /* and its step time while the other parts idle */
 
     struct tr_ceiling ceiling;
     double unloaded_inside[8];     /* per objective: at most this share of requests can be inside,
@@ -140,15 +146,21 @@ struct tr_plan {
 /* ---- the steps (each in its own file) ---------------------------------------------------------
  */
 
-void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src);
+void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src,
+                        int64_t max_model_len);
 void tr_lengths_fixed(struct tr_lengths *l, struct tr_arena *arena, int32_t prompt_tok,
                       int32_t output_tok);
 /* The share of requests at or below a length, by one of the two cumulative counts. */
 double tr_lengths_share(const struct tr_lengths *l, const int64_t *cum, int64_t limit_tok);
 int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q);
+/* Peak FLOP/s of `sm_fraction` of the candidate's card: twice bf16 where fp8 is native. */
+double tr_ceiling_peak_flops(const struct tr_candidate *c, double sm_fraction);
+/* All zero where every request is refused. */
 void tr_ceiling_compute(struct tr_ceiling *c, const struct tr_candidate *cand,
                         const struct tr_model *model, const struct tr_lengths *lengths);
 
+/* engine.max_model_len, or what the model can do. */
+int32_t tr_workload_model_len(const struct tr_workload *w);
 /* Fills a candidate from texts: gates QUALITY, ISOLATION, ENGINE, MEMORY, MODEL. `w` is the
  * workload; TR_EINPUT only when the text itself cannot be parsed. */
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
@@ -171,6 +183,15 @@ struct tr_evaluation {
     const struct tr_lengths *lengths;
     _Atomic int64_t *simulated;
 };
+/* The scenario's traffic with rates of its own: those of a capacity-relative one are multiplied by
+ * C / relative_to, where C (*capacity, 0 for any other) is what `whole` at the preferred precision
+ * carries on one GPU of the first node type. */
+int tr_plan_traffic(const struct tr_scenario *s, const struct tr_plan_opts *opts,
+                    _Atomic int64_t *simulated, struct tr_traffic_spec *out, double *capacity,
+                    struct tr_err *err);
+/* TR_EINPUT where no request of the traffic decides about the objective. */
+int tr_plan_traffic_decides(const struct tr_scenario *s, const struct tr_spikes *spikes,
+                            struct tr_err *err);
 /* Capacity of one GPU: median over seeds. */
 int tr_evaluate_capacity(struct tr_candidate *c, const struct tr_evaluation *ev,
                          struct tr_err *err);

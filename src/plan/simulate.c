@@ -107,8 +107,13 @@ static int run(struct tr_simulation *sim, struct tr_source *src, struct tr_err *
     struct tracer tracer = {.opts = &sim->opts};
     tr_traffic_measure(src, &sim->stats);
     tr_spikes_find(&spikes, src);
-    tr_lengths_measure(&lengths, &sim->arena, src);
+    tr_lengths_measure(&lengths, &sim->arena, src, tr_workload_model_len(&s->workload));
     tr_candidate_bound(&sim->candidate, &s->workload, &lengths);
+    int rc = tr_plan_traffic_decides(s, &spikes, err);
+    if (rc < 0) {
+        tr_spikes_free(&spikes);
+        return rc;
+    }
     struct watch watch = {.progress = &sim->opts.progress, .expected = spikes.requests};
     struct tr_sim_config cfg = {
         .fleet = tr_candidate_fleet(&sim->candidate, &s->workload,
@@ -122,7 +127,7 @@ static int run(struct tr_simulation *sim, struct tr_source *src, struct tr_err *
         .trace = sim->opts.trace != NULL ? on_event : NULL,
         .trace_arg = &tracer,
     };
-    int rc = tr_sim_run(&cfg, src, &sim->result, err);
+    rc = tr_sim_run(&cfg, src, &sim->result, err);
     trace_flush(&tracer);
     free(tracer.lines);
     sim->label = tr_outcome_label(&sim->result.outcome);
@@ -136,21 +141,20 @@ int tr_simulate_run(const struct tr_scenario *scenario, const struct tr_simulate
     *out = NULL;
     if (scenario->n_workloads == 0)
         return tr_err_set(err, TR_EINPUT, "%s: has no workloads to simulate", scenario->path);
-    if (scenario->workload.traffic.capacity_relative)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: simulate needs rates of its own; capacity-relative traffic is "
-                          "scaled by plan",
-                          scenario->path);
     struct tr_simulation *sim = tr_calloc(1, sizeof *sim);
     struct tr_source *src = NULL;
     struct tr_trace_info info;
-    struct tr_traffic_spec traffic = scenario->workload.traffic;
+    struct tr_plan_opts plan = {.seed = opts->seed, .progress = opts->progress};
+    struct tr_traffic_spec traffic;
+    double capacity;
     sim->scenario = scenario;
     sim->opts = *opts;
     sim->nodes = opts->nodes > 0 ? opts->nodes : TR_MAX(scenario->nodes_min, 1);
+    int rc = build(sim, err);
+    if (rc == TR_OK)
+        rc = tr_plan_traffic(scenario, &plan, NULL, &traffic, &capacity, err);
     if (opts->max_requests > 0)
         traffic.max_requests = opts->max_requests;
-    int rc = build(sim, err);
     if (rc == TR_OK)
         rc = tr_source_open(&traffic, opts->seed, &src, &info, err);
     if (rc == TR_OK)

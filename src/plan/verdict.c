@@ -2,6 +2,7 @@
  * taken from the plan's own counters. */
 #include "plan/plan.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,7 +11,13 @@ static const char *money(char buf[32], double usd)
     char digits[32];
     if (isnan(usd))
         return "price unknown";
-    snprintf(buf, 32, "$%s", tr_units_show_count(digits, (int64_t)(usd + 0.5)));
+    snprintf(buf, 32, "$%.20s a month", tr_units_show_count(digits, (int64_t)(usd + 0.5)));
+    return buf;
+}
+
+static const char *nodes_of(char buf[32], int nodes)
+{
+    snprintf(buf, 32, "%d node%s", nodes, nodes > 1 ? "s" : "");
     return buf;
 }
 
@@ -30,10 +37,21 @@ static bool ranked(const struct tr_candidate *c)
     return c->gate == TR_GATE_OK && c->nodes > 0;
 }
 
-/* Cost where prices are known; otherwise GPUs, so that fleets can still be compared. */
+static bool priced(const struct tr_candidate *c)
+{
+    return !isnan(c->usd_per_month);
+}
+
+/* What is compared within a class: dollars, or GPUs where there are no prices. */
 static double cost(const struct tr_candidate *c)
 {
-    return isnan(c->usd_per_month) ? (double)c->nodes * c->node->gpus : c->usd_per_month;
+    return priced(c) ? c->usd_per_month : (double)c->nodes * c->node->gpus;
+}
+
+/* Fleets within nodes.max come first, then those whose price is known. */
+static int class_of(const struct tr_candidate *c)
+{
+    return (c->beyond_max ? 2 : 0) + (priced(c) ? 0 : 1);
 }
 
 /* Both cost the same within the tie: which is the better choice? */
@@ -46,30 +64,29 @@ static bool simpler(const struct tr_candidate *a, const struct tr_candidate *b)
         return a->arrangement.n_pods < b->arrangement.n_pods;
     if (a->precision_order != b->precision_order)
         return a->precision_order < b->precision_order;
-    return cost(a) < cost(b);
+    if (cost(a) != cost(b))
+        return cost(a) < cost(b);
+    return a->capacity_rps > b->capacity_rps; /* what is left for more traffic */
 }
 
-/* The best of those not yet ranked: within nodes.max first, then the cheapest, then the simplest of
- * those within 5 % of it. -1: none is left. */
+/* The best of those not yet ranked: of the first class that has any, the simplest of those within
+ * 5 % of the cheapest. -1: none is left. */
 static int best_left(const struct tr_plan *plan)
 {
-    int best = -1;
+    int best = -1, class = INT_MAX;
     double least = INFINITY;
-    bool within = false;
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
-        if (!ranked(c) || c->rank > 0 || (within && c->beyond_max))
+        if (!ranked(c) || c->rank > 0 || class_of(c) > class)
             continue;
-        if (!c->beyond_max && !within) {
-            within = true;
+        if (class_of(c) < class)
             least = INFINITY;
-        }
+        class = class_of(c);
         least = TR_MIN(least, cost(c));
     }
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
-        if (!ranked(c) || c->rank > 0 || (within && c->beyond_max) ||
-            cost(c) > least * (1 + TR_TIE))
+        if (!ranked(c) || c->rank > 0 || class_of(c) != class || cost(c) > least * (1 + TR_TIE))
             continue;
         if (best < 0 || simpler(c, &plan->candidates[best]))
             best = (int)i;
@@ -134,22 +151,38 @@ static void causes_show(struct tr_str *out, const int64_t *missed)
     }
 }
 
+/* Why, of two that cost the same, `c` is not the better: "is not as simple as whole". */
+static const char *tie_words(struct tr_plan *plan, const struct tr_candidate *c,
+                             const struct tr_candidate *pick)
+{
+    if (tr_arrangement_rank(&c->arrangement) != tr_arrangement_rank(&pick->arrangement) ||
+        c->arrangement.n_pods != pick->arrangement.n_pods)
+        return tr_arena_printf(&plan->arena, "is not as simple as %s", pick->arrangement.text);
+    if (c->precision != pick->precision)
+        return tr_arena_printf(&plan->arena, "%s is preferred to %s", pick->precision->name,
+                               c->precision->name);
+    return c->usd_per_month > pick->usd_per_month ? "is the dearer by a little"
+                                                  : "carries less on a GPU";
+}
+
 /* Why a ranked candidate is not the pick. */
-static void cause_ranked(const struct tr_plan *plan, struct tr_candidate *c)
+static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
 {
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
     struct tr_str s = {0};
-    char usd[32];
+    char usd[32], nodes[32];
     double ratio = cost(c) / cost(pick);
     if (c->beyond_max && !pick->beyond_max)
-        tr_str_printf(&s, "needs %d nodes, more than nodes.max %d", c->nodes,
+        tr_str_printf(&s, "needs %s, more than nodes.max %d", nodes_of(nodes, c->nodes),
                       plan->scenario->nodes_max);
+    else if (priced(c) != priced(pick))
+        tr_str_printf(&s, "needs %s of unknown price", nodes_of(nodes, c->nodes));
     else if (ratio <= 1 + TR_TIE)
-        tr_str_printf(&s, "costs the same within %.0f %% and is not as simple as %s", 100 * TR_TIE,
-                      pick->arrangement.text);
+        tr_str_printf(&s, "costs the same within %.0f %% and %s", 100 * TR_TIE,
+                      tie_words(plan, c, pick));
     else
-        tr_str_printf(&s, "needs %d node%s, %s a month: %.2f times the pick", c->nodes,
-                      c->nodes > 1 ? "s" : "", money(usd, c->usd_per_month), ratio);
+        tr_str_printf(&s, "needs %s, %s: %.2f times the pick", nodes_of(nodes, c->nodes),
+                      money(usd, c->usd_per_month), ratio);
     if (c->fail_nodes > 0) {
         tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
@@ -176,13 +209,14 @@ static void causes_make(struct tr_plan *plan)
 /* ---- rules
  * ---------------------------------------------------------------------------------------- */
 
-static const struct tr_candidate *find(const struct tr_plan *plan, const char *arrangement,
-                                       int precision_order)
+/* `whole` as `like` has it: on the same node type, at the same precision; NULL: the first. */
+static const struct tr_candidate *find_whole(const struct tr_plan *plan,
+                                             const struct tr_candidate *like)
 {
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
-        if (strcmp(c->arrangement.text, arrangement) == 0 &&
-            (precision_order < 0 || c->precision_order == precision_order))
+        if (strcmp(c->arrangement.text, "whole") == 0 &&
+            (like == NULL || (c->node == like->node && c->precision == like->precision)))
             return c;
     }
     return NULL;
@@ -198,16 +232,17 @@ static struct tr_rule *rule(struct tr_plan *plan, const char *condition, const c
     return r;
 }
 
-/* Does the model fit the smallest MIG instance, at any allowed precision? */
+/* Does the model fit the smallest MIG instance, at any precision whose quality will do? */
 static void rule_fits(struct tr_plan *plan)
 {
     const struct tr_candidate *small = NULL;
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
-        bool smaller = small == NULL || c->hw[0].mem_bytes < small->hw[0].mem_bytes ||
-                       (c->hw[0].mem_bytes == small->hw[0].mem_bytes &&
-                        small->gate == TR_GATE_MEMORY && c->gate != TR_GATE_MEMORY);
-        if (c->arrangement.mig && smaller)
+        if (!c->arrangement.mig || c->gate == TR_GATE_QUALITY)
+            continue;
+        if (small == NULL || c->hw[0].mem_bytes < small->hw[0].mem_bytes ||
+            (c->hw[0].mem_bytes == small->hw[0].mem_bytes && small->gate == TR_GATE_MEMORY &&
+             c->gate != TR_GATE_MEMORY))
             small = c;
     }
     bool met = small != NULL && small->gate != TR_GATE_MEMORY;
@@ -228,7 +263,7 @@ static void rules_make(struct tr_plan *plan)
     const struct tr_scenario *s = plan->scenario;
     const struct tr_workload *w = &s->workload;
     double peak = plan->spikes.peak_rate / plan->stats.rate;
-    const struct tr_candidate *whole = find(plan, "whole", -1);
+    const struct tr_candidate *whole = find_whole(plan, NULL);
     double capacity = whole != NULL ? whole->capacity_rps : 0;
     double share = capacity > 0 ? plan->spikes.peak_rate / capacity : 0;
     bool trust = s->isolation == TR_ISOLATION_NONE;
@@ -296,7 +331,7 @@ static void say_one_engine(struct tr_plan *plan)
 {
     const struct tr_workload *w = &plan->scenario->workload;
     const struct tr_candidate *copies = best_copies(plan), *whole = NULL;
-    char usd[32], usd_whole[32];
+    char usd[32], usd_whole[32], nodes[32], nodes_whole[32];
     if (plan->scenario->isolation != TR_ISOLATION_NONE)
         return;
     if (w->own_pods) {
@@ -308,7 +343,7 @@ static void say_one_engine(struct tr_plan *plan)
         return;
     }
     if (copies != NULL)
-        whole = find(plan, "whole", copies->precision_order);
+        whole = find_whole(plan, copies);
     if (whole == NULL || !ranked(whole)) {
         say(plan,
             "Share the engine, not the card: one engine batches the requests of all who "
@@ -319,15 +354,13 @@ static void say_one_engine(struct tr_plan *plan)
     }
     say(plan,
         "Share the engine, not the card: one engine batches all requests for %s. %d copies on a "
-        "card (%s %s) are a fallback: they carry %.3g requests/s per GPU where one engine carries "
-        "%.3g, hold the weights %d times (%.1f GiB), and need %d nodes (%s a month) where it "
-        "needs %d (%s).",
-        w->model->name, copies->arrangement.n_pods, copies->arrangement.text,
-        copies->precision->name, copies->capacity_rps, whole->capacity_rps,
-        copies->arrangement.n_pods,
+        "card (%s) are a fallback: they carry %.3g requests/s per GPU where one engine carries "
+        "%.3g, hold the weights %d times (%.1f GiB), and need %s (%s) where it needs %s (%s).",
+        w->model->name, copies->arrangement.n_pods, name_of(plan, copies), copies->capacity_rps,
+        whole->capacity_rps, copies->arrangement.n_pods,
         (double)copies->memory[0].weights_bytes * copies->arrangement.n_pods / TR_GIB,
-        copies->nodes, money(usd, copies->usd_per_month), whole->nodes,
-        money(usd_whole, whole->usd_per_month));
+        nodes_of(nodes, copies->nodes), money(usd, copies->usd_per_month),
+        nodes_of(nodes_whole, whole->nodes), money(usd_whole, whole->usd_per_month));
 }
 
 static void say_objectives(struct tr_str *out, const struct tr_plan *plan,
@@ -350,18 +383,18 @@ static void say_pick(struct tr_plan *plan)
 {
     const struct tr_candidate *c = &plan->candidates[plan->pick];
     struct tr_str inside = {0};
-    char usd[32];
+    char usd[32], nodes[32];
     say_objectives(&inside, plan, &c->result.outcome);
     const char *name = name_of(plan, c);
     if (plan->meets)
-        say(plan, "Pick %s: %d x %s, %s a month, %s.", name, c->nodes, c->node->name,
+        say(plan, "Pick %s: %d x %s, %s, %s.", name, c->nodes, c->node->name,
             money(usd, c->usd_per_month), inside.text);
     else
         say(plan,
-            "Nothing meets the objective within %d node%s. The nearest is %s: it needs %d x %s "
-            "(%s a month), and there has %s.",
-            plan->scenario->nodes_max, plan->scenario->nodes_max > 1 ? "s" : "", name, c->nodes,
-            c->node->name, money(usd, c->usd_per_month), inside.text);
+            "Nothing meets the objective within %s. The nearest is %s: it needs %d x %s (%s), and "
+            "there has %s.",
+            nodes_of(nodes, plan->scenario->nodes_max), name, c->nodes, c->node->name,
+            money(usd, c->usd_per_month), inside.text);
     tr_str_free(&inside);
 }
 
@@ -374,25 +407,26 @@ static void say_runner_up(struct tr_plan *plan)
         return;
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
-    char usd[32];
+    char usd[32], nodes[32];
     double ratio = cost(next) / cost(pick);
     const char *name = name_of(plan, next);
+    nodes_of(nodes, next->nodes);
     if (next->beyond_max && !pick->beyond_max)
-        say(plan, "Runner-up %s: it needs %d nodes, nodes.max is %d.", name, next->nodes,
+        say(plan, "Runner-up %s: it needs %s, nodes.max is %d.", name, nodes,
             plan->scenario->nodes_max);
+    else if (priced(next) != priced(pick))
+        say(plan, "Runner-up %s: it needs %s of unknown price.", name, nodes);
     else if (ratio <= 1 + TR_TIE)
         say(plan,
-            "Runner-up %s costs the same within %.0f %% (%d node%s, %s): the simpler one was "
-            "taken. %.3g requests/s per GPU against %.3g decide once the traffic outgrows the "
-            "fleet.",
-            name, 100 * TR_TIE, next->nodes, next->nodes > 1 ? "s" : "",
-            money(usd, next->usd_per_month), next->capacity_rps, pick->capacity_rps);
+            "Runner-up %s costs the same within %.0f %% (%s, %s), but %s. %.3g requests/s per GPU "
+            "against the pick's %.3g decide once the traffic outgrows the fleet.",
+            name, 100 * TR_TIE, nodes, money(usd, next->usd_per_month), tie_words(plan, next, pick),
+            next->capacity_rps, pick->capacity_rps);
     else
         say(plan,
-            "Runner-up %s: %d node%s, %s a month, %.2f times the pick; it would win if its nodes "
-            "were more than %.0f %% cheaper.",
-            name, next->nodes, next->nodes > 1 ? "s" : "", money(usd, next->usd_per_month), ratio,
-            100 * (1 - 1 / ratio));
+            "Runner-up %s: %s, %s, %.2f times the pick; it would win if its nodes were more than "
+            "%.0f %% cheaper.",
+            name, nodes, money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
 }
 
 static void say_sureness(struct tr_plan *plan)
@@ -420,8 +454,10 @@ static void say_sureness(struct tr_plan *plan)
 
 static void say_none(struct tr_plan *plan)
 {
-    say(plan, "No arrangement can meet the objective, whatever the fleet: the reasons stand with "
-              "each below.");
+    say(plan, plan->interrupted
+                  ? "Interrupted before any arrangement was evaluated: there is no verdict."
+                  : "No arrangement is possible, whatever the fleet: the reason stands with each "
+                    "below.");
 }
 
 static void not_modelled(struct tr_plan *plan)

@@ -1,0 +1,91 @@
+/* plan on several threads: the same figures for any number of them, and a stop that is heard. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "plan_fixture.h"
+
+static char *json_of(const struct tr_plan *plan)
+{
+    char *text = NULL;
+    size_t len = 0;
+    struct tr_err err = {0};
+    FILE *out = open_memstream(&text, &len);
+    assert_int_equal(tr_plan_write(plan, TR_FORMAT_JSON, false, out, &err), 0);
+    fclose(out);
+    return text;
+}
+
+static void jobs_change_no_figure(void **state)
+{
+    struct recipe r = {.precision = "[bf16, int4]",
+                       .compare = "[whole, timeslice:2 bf16, mig:3g.40gb*2 bf16, mig:1g.10gb*7]"};
+    struct tr_plan_opts opts = {.quick = true, .jobs = 1, .seed = 7};
+    (void)state;
+    struct tr_plan *one = plan_with(&r, &opts);
+    opts.jobs = 2;
+    struct tr_plan *two = plan_with(&r, &opts);
+    opts.seed = 8;
+    struct tr_plan *other = plan_with(&r, &opts);
+    char *a = json_of(one), *b = json_of(two), *c = json_of(other);
+    assert_string_equal(a, b);
+    assert_string_not_equal(a, c);
+    free(a);
+    free(b);
+    free(c);
+    plan_free(one);
+    plan_free(two);
+    plan_free(other);
+}
+
+static volatile sig_atomic_t stop;
+
+static void stop_at_once(void *arg, const char *what, double fraction_done)
+{
+    (void)arg;
+    (void)what;
+    (void)fraction_done;
+    stop = 1;
+}
+
+static void a_stop_leaves_what_was_finished(void **state)
+{
+    struct tr_scenario *s = scenario_of(&(struct recipe){.precision = "[bf16, int4]"});
+    struct tr_plan_opts opts = {
+        .quick = true, .jobs = 2, .progress = {.stop = &stop, .report = stop_at_once}};
+    struct tr_plan *plan;
+    struct tr_err err = {0};
+    int stopped = 0, finished = 0;
+    (void)state;
+    stop = 0;
+    assert_int_equal(tr_plan_run(s, &opts, &plan, &err), TR_EINTR);
+    assert_non_null(plan);
+    assert_true(plan->interrupted);
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        stopped += plan->candidates[i].gate == TR_GATE_STOPPED;
+        finished += plan->candidates[i].rank > 0;
+    }
+    assert_true(stopped > 0);
+    assert_int_equal(finished > 0, plan->pick >= 0);
+    free(json_of(plan));
+    tr_plan_free(plan);
+
+    stop = 1;
+    err = (struct tr_err){0};
+    assert_int_equal(tr_plan_run(s, &opts, &plan, &err), TR_EINTR);
+    assert_non_null(plan);
+    assert_int_equal(plan->pick, -1);
+    assert_says(plan, "Interrupted before any arrangement was evaluated");
+    plan_free(plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_change_no_figure),
+        cmocka_unit_test(a_stop_leaves_what_was_finished),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
