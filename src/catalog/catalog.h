@@ -210,6 +210,7 @@ int tr_mig_maximal(const struct tr_gpu *gpu, bool all, int (*counts)[TR_MAX_PROF
 /* What one pod of a part can use, as fractions of the card. */
 struct tr_share_hw {
     const struct tr_gpu *gpu;
+    double ec;          /* gpu->ec, or ec_alone for a slice whose neighbours idle */
     double sm_fraction; /* SMs of the part / SMs of the card */
     double bw_fraction; /* memory slots of the part / slots of the card */
     int sms;

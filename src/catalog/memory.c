@@ -20,6 +20,7 @@ struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part
 {
     struct tr_share_hw hw = {
         .gpu = gpu,
+        .ec = gpu->ec,
         .sm_fraction = 1,
         .bw_fraction = 1,
         .sms = gpu->sms,

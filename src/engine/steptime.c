@@ -31,7 +31,7 @@ struct rates {
 static struct rates rates_of(const struct tr_share_hw *hw, const struct tr_precision *precision)
 {
     const struct tr_gpu *gpu = hw->gpu;
-    double head = gpu->ec * gpu->peak_flops * hw->sm_fraction;
+    double head = hw->ec * gpu->peak_flops * hw->sm_fraction;
     return (struct rates){
         .layer_flops = head * tr_precision_cm(precision, gpu),
         .head_flops = head,

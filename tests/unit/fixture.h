@@ -5,6 +5,7 @@
 
 #include "catalog/catalog.h"
 #include "engine/engine.h"
+#include "num/num.h"
 #include "record/record.h"
 
 #include <stdlib.h>
@@ -94,8 +95,23 @@ static const struct tr_precision fp8 = {.name = "fp8",
 
 static inline struct tr_share_hw share_whole(const struct tr_gpu *gpu)
 {
-    return (struct tr_share_hw){
-        .gpu = gpu, .sm_fraction = 1, .bw_fraction = 1, .sms = gpu->sms, .n_pods = 1};
+    return (struct tr_share_hw){.gpu = gpu,
+                                .ec = gpu->ec,
+                                .sm_fraction = 1,
+                                .bw_fraction = 1,
+                                .sms = gpu->sms,
+                                .n_pods = 1};
+}
+
+/* ---- draws of random loads ---- */
+
+struct draw {
+    uint64_t seed, stream, index;
+};
+
+static inline int64_t between(struct draw *d, int64_t lo, int64_t hi) /* both included */
+{
+    return lo + (int64_t)(tr_rng_u64(d->seed, d->stream, d->index++) % (uint64_t)(hi - lo + 1));
 }
 
 /* ---- records, kept by id ---- */
