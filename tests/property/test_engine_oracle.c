@@ -36,15 +36,6 @@ static int teardown(void **state)
 
 /* ---- workloads ------------------------------------------------------------------------------- */
 
-struct draw {
-    uint64_t seed, stream, index;
-};
-
-static int64_t between(struct draw *d, int64_t lo, int64_t hi) /* both included */
-{
-    return lo + (int64_t)(tr_rng_u64(d->seed, d->stream, d->index++) % (uint64_t)(hi - lo + 1));
-}
-
 static bool one_in(struct draw *d, int64_t n)
 {
     return between(d, 1, n) == 1;
