@@ -32,7 +32,7 @@ struct case_ {
 static double gemm(const struct case_ *c, double wb, double cm, double m, double n, double k)
 {
     const struct tr_gpu *g = c->hw->gpu;
-    double a = 2 * m * n * k / (g->ec * g->peak_flops * c->hw->sm_fraction * cm);
+    double a = 2 * m * n * k / (c->hw->ec * g->peak_flops * c->hw->sm_fraction * cm);
     double b = (wb * n * k + 2 * (m * k + m * n)) / (g->eb * g->bandwidth * c->hw->bw_fraction);
     return cbrt(pow(a, 3) + pow(b, 3)) + g->tg_s;
 }
