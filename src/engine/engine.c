@@ -1,6 +1,8 @@
 /* The scheduler of vLLM V1, with O(1) work per step. docs/engine.md explains the representation;
  * the order of events inside a call follows reference behaviour exactly: running before waiting,
- * preemption from the tail, head-of-line admission, no admission in a call that preempted. */
+ * preemption from the tail, head-of-line admission, no admission in a call that preempted. Longer
+ * than most files: pool, lists, heap and the decoding set are one data structure that a step
+ * touches from end to end, and the compiler sees all of it. */
 #include "engine/engine.h"
 
 #include <stdlib.h>

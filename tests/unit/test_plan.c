@@ -27,8 +27,8 @@ static void slo_changes_the_cause(void **state)
     /* Arithmetic refutes it before anything is simulated, ... */
     assert_int_equal(a->gate, TR_GATE_BOUND);
     assert_contains(a->cause,
-                    "prefill on 14 SMs: the mean prompt (1200 tokens) takes 0.71 to 0.87 s "
-                    "even alone");
+                    "prefill on 14 SMs, alone: 0.708 s (0.874 s with all slices busy) for the mean "
+                    "prompt of 1200 tokens");
     assert_contains(a->cause, "the objective is 0.5 s: at most 0.0 % of requests can be inside");
     assert_int_equal(a->nodes, 0);
     assert_int_equal(a->result.requests, 0);
@@ -50,7 +50,8 @@ static void short_prompts_spare_the_slices(void **state)
     (void)state;
     assert_int_equal(c->gate, TR_GATE_OK);
     assert_null(strstr(c->cause, "prefill"));
-    assert_near((double)c->unloaded_mean_ttft_ns, 0.22e9, 0.10);
+    /* A quarter of the 0.71 s of 1,200 tokens, and a little attention less. */
+    assert_near((double)c->unloaded_mean_ttft_ns, 0.18e9, 0.10);
     plan_free(plan);
 }
 
