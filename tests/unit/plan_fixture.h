@@ -95,7 +95,7 @@ static inline const struct tr_candidate *of(const struct tr_plan *plan, const ch
             return c;
     }
     fail_msg("there is no candidate %s", name);
-    return NULL;
+    abort();
 }
 
 /* "whole bf16 on azure/..." -> the pick as text, "" if there is none; overwritten by the next. */
@@ -141,7 +141,7 @@ static inline const struct tr_rule *rule_of(const struct tr_plan *plan, const ch
         if (strstr(plan->rules[i].condition, condition) != NULL)
             return &plan->rules[i];
     fail_msg("there is no rule \"%s\"", condition);
-    return NULL;
+    abort();
 }
 
 #endif

@@ -424,7 +424,7 @@ static const struct tr_candidate *on(const struct tr_plan *plan, const char *nod
             strcmp(plan->candidates[i].arrangement.text, arrangement) == 0)
             return &plan->candidates[i];
     fail_msg("there is no %s on %s", arrangement, node);
-    return NULL;
+    abort();
 }
 
 static void node_types_are_ranked_together_by_cost(void **state)
