@@ -363,6 +363,12 @@ static void say_one_engine(struct tr_plan *plan)
         nodes_of(nodes_whole, whole->nodes), money(usd_whole, whole->usd_per_month));
 }
 
+/* Rounded down, as the tables do: 94.996 % does not meet 95 %. */
+static double percent_down(double share)
+{
+    return floor(share * 1e4 + 1e-9) / 100.0;
+}
+
 static void say_objectives(struct tr_str *out, const struct tr_plan *plan,
                            const struct tr_outcome *o)
 {
@@ -370,7 +376,7 @@ static void say_objectives(struct tr_str *out, const struct tr_plan *plan,
     for (int i = 0; i < slo->n; i++) {
         char limit[24];
         tr_str_printf(out, "%s%.2f %% of requests within %s %s (p%g asked)", i > 0 ? ", " : "",
-                      100 * tr_outcome_inside(o, i, slo->spikes_only),
+                      percent_down(tr_outcome_inside(o, i, slo->spikes_only)),
                       tr_metric_name(slo->objective[i].metric),
                       tr_units_show_ns(limit, slo->objective[i].limit_ns),
                       100 * slo->objective[i].fraction);
@@ -403,7 +409,7 @@ static void say_runner_up(struct tr_plan *plan)
 {
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
     if (plan->runner_up < 0) {
-        say(plan, "There is no runner-up: every other arrangement was refuted, see below.");
+        say(plan, "There is no runner-up: every other arrangement was refuted, see above.");
         return;
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
@@ -457,7 +463,7 @@ static void say_none(struct tr_plan *plan)
     say(plan, plan->interrupted
                   ? "Interrupted before any arrangement was evaluated: there is no verdict."
                   : "No arrangement is possible, whatever the fleet: the reason stands with each "
-                    "below.");
+                    "above.");
 }
 
 static void not_modelled(struct tr_plan *plan)
