@@ -10,7 +10,7 @@
 #ifndef TRANCHE_TRANCHE_H
 #define TRANCHE_TRANCHE_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +54,8 @@ int tr_err_set(struct tr_err *err, enum tr_code code, const char *fmt, ...)
 struct tr_progress {
     void (*report)(void *arg, const char *what, double fraction_done);
     void *arg;
-    const volatile sig_atomic_t *stop; /* non-zero: finish what can be finished and return */
+    const atomic_int *stop; /* non-zero: finish what can be finished and return; a signal handler or
+                               any thread may set it */
 };
 
 enum tr_format { TR_FORMAT_TABLE, TR_FORMAT_JSON, TR_FORMAT_CSV, TR_FORMAT_YAML };

@@ -1,13 +1,14 @@
 /* Long work: the line on a terminal that says how far it is, and interrupts. */
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MIN_INTERVAL_NS 100000000 /* ten times a second at most */
 
 /* A signal handler can reach nothing else. */
-static volatile sig_atomic_t interrupted;
+static atomic_int interrupted;
 static bool drawn;
 
 static void on_interrupt(int number)

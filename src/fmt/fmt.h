@@ -17,12 +17,12 @@ enum tr_node_kind { TR_NODE_SCALAR, TR_NODE_LIST, TR_NODE_MAP };
 /* A map's entries are two nodes: `key` (scalar) and the value. Order is the file's order. */
 struct tr_node {
     enum tr_node_kind kind;
-    const char *file; /* for messages */
-    int line, col;    /* from 1 */
-    bool quoted;      /* a scalar written in quotes */
-    bool null;        /* an empty scalar, ~ or null, unquoted */
-    const char *text; /* scalar only */
-    size_t n;         /* list, map: how many */
+    const char *file;       /* for messages */
+    int line, col;          /* from 1 */
+    bool quoted;            /* a scalar written in quotes */
+    bool null;              /* an empty scalar, ~ or null, unquoted */
+    const char *text;       /* scalar only */
+    size_t n;               /* list, map: how many */
     struct tr_node **items; /* list: the items; map: the values */
     struct tr_node **keys;  /* map only */
 };
@@ -38,7 +38,8 @@ int tr_json_parse(struct tr_arena *arena, const char *file, const char *text, si
 
 /* The value of `key`, or NULL. */
 struct tr_node *tr_node_get(const struct tr_node *map, const char *key);
-/* Sets "file:line:col: message" (no position where the node has none) with TR_EINPUT; returns it. */
+/* Sets "file:line:col: message" (no position where the node has none) with TR_EINPUT; returns it.
+ */
 int tr_node_err(struct tr_err *err, const struct tr_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

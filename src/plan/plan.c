@@ -18,7 +18,7 @@ static void evaluate(void *arg, size_t i)
 {
     struct job *job = arg;
     struct tr_candidate *c = &job->plan->candidates[i];
-    const volatile sig_atomic_t *stop = job->plan->opts.progress.stop;
+    const atomic_int *stop = job->plan->opts.progress.stop;
     if (c->gate == TR_GATE_OK) {
         int rc = TR_OK;
         if (stop != NULL && *stop != 0)

@@ -32,7 +32,7 @@ struct tr_sim_config {
     int64_t warmup;                 /* the first so many requests do not count */
     bool decide;                    /* stop when it is certain that the objectives are not met */
     int64_t max_queue;              /* stop, not met, when more requests wait; 0: no limit */
-    const volatile sig_atomic_t *stop;
+    const atomic_int *stop;
     _Atomic int64_t *simulated; /* progress: requests simulated so far, added to; may be NULL */
     tr_engine_sink *on_record;  /* NULL, or hears every record */
     void *on_record_arg;

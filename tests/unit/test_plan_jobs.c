@@ -40,7 +40,7 @@ static void jobs_change_no_figure(void **state)
     plan_free(other);
 }
 
-static volatile sig_atomic_t stop;
+static atomic_int stop;
 
 static void stop_at_once(void *arg, const char *what, double fraction_done)
 {

@@ -437,7 +437,7 @@ static void the_same_seed_gives_the_same_bytes(void **state)
 }
 
 struct halt {
-    volatile sig_atomic_t stop;
+    atomic_int stop;
     int64_t after, n;
 };
 
