@@ -1,0 +1,210 @@
+/* requests: what an engine holds: a pool of requests, the lists they stand in, the heap that finds
+ * the next answer to end, and the set that decodes. Private to engine.c, which moves requests
+ * between them; inline, because every step passes through here (docs/engine.md). */
+#ifndef TR_ENGINE_REQUESTS_H
+#define TR_ENGINE_REQUESTS_H
+
+#include "engine/engine.h"
+
+#define NONE UINT32_MAX
+
+enum state {
+    FREE,
+    FRESH,   /* waiting, never run */
+    RESUMED, /* waiting after a preemption */
+    PREFILL, /* running, its known tokens not all computed */
+    DECODE,  /* running, one token a step */
+    ENDING,  /* its last token is in flight: holds its place and blocks, is given no more tokens */
+    ENDED,   /* was ENDING and preempted: holds nothing, its last token is still delivered */
+    GONE     /* left the engine while a step in flight still names it */
+};
+
+struct request {
+    int64_t id, arrival_ns, reach_ns, scheduled_ns, first_ns;
+    int64_t base;      /* DECODE: tokens computed = base + epoch */
+    int64_t end_epoch; /* DECODE: the step of this epoch yields its last token */
+    int64_t lost_ps;   /* the engine's lost time when it came; from its first token on, what the
+                          engine lost between the two */
+    int64_t step_mark, kv_mark; /* steps, and steps blocked by KV, when it came */
+    int32_t prompt, output, produced;
+    int32_t known;    /* tokens to compute before it decodes: prompt, plus answer if resumed */
+    int32_t computed; /* PREFILL, ENDING */
+    int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
+    int32_t preemptions, tenant;
+    uint32_t prev, next; /* in whichever list it is */
+    uint32_t heap;       /* DECODE: its place on the heap */
+    int16_t in_flight;   /* events of steps in flight that name it */
+    uint8_t state;
+    bool waited_kv; /* most steps of its wait found no KV blocks for the head of the queue */
+};
+
+struct list {
+    uint32_t head, tail;
+    int32_t n;
+};
+
+struct tr_engine {
+    struct tr_engine_config cfg;
+    tr_engine_sink *sink;
+    void *sink_arg;
+    struct request *req; /* pool; lists link by index */
+    size_t cap;
+    uint32_t free_head;
+    struct list fresh, resumed, running;
+    uint32_t *heap; /* decoding requests by (end_epoch, index) */
+    int32_t n_decode;
+    int64_t epoch;               /* +1 each time all decoding requests are given a token */
+    int64_t context_tok;         /* sum of tokens computed over decoding requests */
+    int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */
+    int32_t n_prefill;           /* running requests in PREFILL */
+    int32_t free_blocks;
+    int64_t held; /* requests that have come and not left */
+    int64_t lost_ps, last_ns;
+    struct tr_engine_stats stats;
+};
+
+static inline int32_t blocks_of(int32_t tokens)
+{
+    return (tokens + TR_BLOCK_TOK - 1) / TR_BLOCK_TOK;
+}
+
+/* ---- pool and lists ----------------------------------------------------------------------- */
+
+static inline uint32_t pool_take(struct tr_engine *e)
+{
+    if (e->free_head == NONE) {
+        size_t old = e->cap;
+        tr_grow((void **)&e->req, &e->cap, old + 1, sizeof *e->req);
+        for (size_t i = e->cap; i-- > old;) {
+            e->req[i].state = FREE;
+            e->req[i].next = e->free_head;
+            e->free_head = (uint32_t)i;
+        }
+    }
+    uint32_t i = e->free_head;
+    e->free_head = e->req[i].next;
+    return i;
+}
+
+static inline void pool_give(struct tr_engine *e, uint32_t i)
+{
+    e->req[i].state = FREE;
+    e->req[i].next = e->free_head;
+    e->free_head = i;
+}
+
+static inline void list_append(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    e->req[i].prev = l->tail;
+    e->req[i].next = NONE;
+    if (l->tail == NONE)
+        l->head = i;
+    else
+        e->req[l->tail].next = i;
+    l->tail = i;
+    l->n++;
+}
+
+static inline void list_prepend(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    e->req[i].next = l->head;
+    e->req[i].prev = NONE;
+    if (l->head == NONE)
+        l->tail = i;
+    else
+        e->req[l->head].prev = i;
+    l->head = i;
+    l->n++;
+}
+
+static inline void list_remove(struct tr_engine *e, struct list *l, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    if (r->prev == NONE)
+        l->head = r->next;
+    else
+        e->req[r->prev].next = r->next;
+    if (r->next == NONE)
+        l->tail = r->prev;
+    else
+        e->req[r->next].prev = r->prev;
+    l->n--;
+}
+
+/* ---- the heap of ends ------------------------------------------------------------------------ */
+
+static inline bool ends_before(const struct tr_engine *e, uint32_t a, uint32_t b)
+{
+    int64_t ea = e->req[a].end_epoch, eb = e->req[b].end_epoch;
+    return ea < eb || (ea == eb && a < b);
+}
+
+static inline void heap_set(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    e->heap[at] = i;
+    e->req[i].heap = at;
+}
+
+static inline void heap_settle(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    uint32_t n = (uint32_t)e->n_decode;
+    while (at > 0 && ends_before(e, i, e->heap[(at - 1) / 2])) {
+        heap_set(e, at, e->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= n)
+            break;
+        if (child + 1 < n && ends_before(e, e->heap[child + 1], e->heap[child]))
+            child++;
+        if (!ends_before(e, e->heap[child], i))
+            break;
+        heap_set(e, at, e->heap[child]);
+        at = child;
+    }
+    heap_set(e, at, i);
+}
+
+/* ---- the set of decoding requests --------------------------------------------------------------
+ */
+
+static inline int32_t decode_computed(const struct tr_engine *e, const struct request *r)
+{
+    return (int32_t)(r->base + e->epoch);
+}
+
+static inline int phase_of(int64_t base)
+{
+    return (int)(base & (TR_BLOCK_TOK - 1)); /* two's complement: also right for negative bases */
+}
+
+/* All `known` tokens are computed and one token was sampled: from now on one token a step. */
+static inline void decode_enter(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    r->state = DECODE;
+    r->base = r->known - e->epoch;
+    /* All tokens produced and yet here: its stop token is in flight, and nobody knows. */
+    r->end_epoch = r->produced < r->output ? e->epoch + (r->output - r->produced) : INT64_MAX;
+    e->phase[phase_of(r->base)]++;
+    e->context_tok += r->known;
+    heap_settle(e, (uint32_t)e->n_decode++, i);
+}
+
+/* Leaves the set; `computed` and `produced` become plain numbers again. A token is sampled for
+ * every step the request was given, so it has produced one more than it has answer tokens computed.
+ */
+static inline void decode_leave(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    r->computed = decode_computed(e, r);
+    r->produced = TR_MIN(r->computed + 1 - r->prompt, r->output);
+    e->phase[phase_of(r->base)]--;
+    e->context_tok -= r->computed;
+    uint32_t last = e->heap[--e->n_decode];
+    if (last != i)
+        heap_settle(e, r->heap, last);
+}
+
+#endif
