@@ -1,0 +1,143 @@
+/* Every example with workloads, planned with --quick, against the verdict that docs/examples.md
+ * derives by hand: winner, runner-up and figures, each with the tolerance of its derivation.
+ *
+ *   test_examples          those that take seconds
+ *   test_examples days     those that simulate whole days
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../unit/plan_fixture.h"
+
+enum figure {
+    NODES,        /* of the smallest fleet */
+    COST_RATIO,   /* of the fleet to the pick's */
+    CAPACITY,     /* requests/s of one GPU */
+    UNLOADED_P95, /* TTFT of the p95 prompt on an idle share, s */
+    TPOT_P50,     /* of the fleet, s */
+    KV_TOK,       /* of one pod */
+    PEAK_OVER_C,  /* the busiest minute over the capacity that the traffic is relative to */
+    INSIDE,       /* share of all requests within every objective, in the fleet */
+};
+
+struct expected {
+    const char *candidate; /* "whole bf16" */
+    enum figure figure;
+    double value, tolerance; /* relative */
+};
+
+struct example {
+    const char *file, *pick, *runner_up;
+    struct expected figures[5];
+};
+
+static const struct example of_days[] = {
+    {"aks-chatbot",
+     "whole bf16",
+     "mig:7g.80gb bf16",
+     {{"whole bf16", UNLOADED_P95, 0.288, 0.02},
+      {"mig:4g.40gb bf16", UNLOADED_P95, 0.451, 0.03},
+      {"whole bf16", CAPACITY, 2.8, 0.20},
+      {"timeslice:2 bf16", CAPACITY, 0.13, 0.20},
+      {"whole bf16", NODES, 15, 0.20}}},
+    {"aks-chatbot-one-gpu",
+     "whole bf16",
+     "whole int4",
+     {{"whole bf16", CAPACITY, 2.8, 0.20},
+      {"whole bf16", PEAK_OVER_C, 1.85, 0.10},
+      {"whole bf16", INSIDE, 0.96, 0.015}}},
+};
+
+static const struct example of_hours[] = {
+    {"azure-chat",
+     "whole bf16",
+     "mig:7g.80gb bf16",
+     {{"whole bf16", UNLOADED_P95, 0.356, 0.02}, {"whole bf16", CAPACITY, 3.5, 0.20}}},
+    {"heavy",
+     "whole bf16",
+     "mig:7g.80gb bf16",
+     {{"whole bf16", CAPACITY, 3.3, 0.15},
+      {"whole bf16", TPOT_P50, 0.028, 0.10},
+      {"timeslice:2 bf16", NODES, 2, 0}}},
+    {"seven-tenants",
+     "mig:1g.10gb*7 bf16",
+     "mig:1g.20gb*4 bf16",
+     {{"mig:1g.10gb*7 bf16", KV_TOK, 16080, 0.02},
+      {"mig:1g.10gb*7 bf16", TPOT_P50, 0.0346, 0.05},
+      {"mig:1g.20gb*4 bf16", COST_RATIO, 2, 0},
+      {"whole bf16", NODES, 7, 0}}},
+    {"four-small",
+     "timeslice:4 bf16",
+     "timeslice:8 bf16",
+     {{"whole bf16", NODES, 4, 0},
+      {"timeslice:4 bf16", NODES, 1, 0},
+      {"timeslice:4 bf16", TPOT_P50, 0.00219, 0.03}}},
+};
+
+static double value_of(const struct tr_plan *plan, const struct expected *e)
+{
+    const struct tr_candidate *c = of(plan, e->candidate);
+    const struct tr_outcome *o = &c->result.outcome;
+    switch (e->figure) {
+    case NODES:
+        return c->nodes;
+    case COST_RATIO:
+        return c->usd_per_month / plan->candidates[plan->pick].usd_per_month;
+    case CAPACITY:
+        return c->capacity_rps;
+    case UNLOADED_P95:
+        return (double)c->unloaded_ttft_ns[1] / 1e9;
+    case TPOT_P50:
+        return (double)tr_hist_quantile(&o->metric[TR_TPOT], 0.50) / 1e9;
+    case KV_TOK:
+        return (double)c->memory[0].kv_tok;
+    case PEAK_OVER_C:
+        return plan->spikes.peak_rate / plan->relative_capacity;
+    default:
+        return (double)o->inside_all / (double)o->offered;
+    }
+}
+
+static void verdict_is_that_of_the_hand(void **state)
+{
+    const struct example *x = *state;
+    struct tr_scenario *s;
+    struct tr_plan *plan;
+    struct tr_err err = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/examples/%s.yaml", getenv("TRANCHE_ROOT"), x->file);
+    if (tr_scenario_load(path, NULL, &s, &err) != 0 ||
+        tr_plan_run(s, &(struct tr_plan_opts){.quick = true}, &plan, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(ranked_text(plan, plan->pick), x->pick);
+    assert_string_equal(ranked_text(plan, plan->runner_up), x->runner_up);
+    for (size_t i = 0; i < TR_LEN(x->figures) && x->figures[i].candidate != NULL; i++) {
+        double value = value_of(plan, &x->figures[i]);
+        print_message("# %s, %s: %.5g, by hand %.5g within %.1f %%\n", x->file,
+                      x->figures[i].candidate, value, x->figures[i].value,
+                      100 * x->figures[i].tolerance);
+        assert_near(value, x->figures[i].value, x->figures[i].tolerance);
+    }
+    plan_free(plan);
+}
+
+static void fill(struct CMUnitTest *tests, const struct example *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tests[i] = (struct CMUnitTest){.name = list[i].file,
+                                       .test_func = verdict_is_that_of_the_hand,
+                                       .initial_state = (void *)&list[i]};
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest days[TR_LEN(of_days)], hours[TR_LEN(of_hours)];
+    fill(days, of_days, TR_LEN(of_days));
+    fill(hours, of_hours, TR_LEN(of_hours));
+    if (argc == 2 && strcmp(argv[1], "days") == 0)
+        return cmocka_run_group_tests(days, NULL, NULL);
+    return cmocka_run_group_tests(hours, NULL, NULL);
+}
