@@ -326,6 +326,24 @@ static const struct tr_candidate *best_copies(const struct tr_plan *plan)
     return best;
 }
 
+/* Tenants with pods of their own. `whole` on one GPU has one pod for all of them, so its capacity
+ * is that of the engine they could share. */
+static void say_one_engine_for_all(struct tr_plan *plan)
+{
+    const struct tr_candidate *whole = find_whole(plan, NULL);
+    const char *carries = "";
+    if (whole != NULL && whole->capacity_rps > 0)
+        carries = tr_arena_printf(&plan->arena,
+                                  ", which on one whole card carries %.3g requests/s; all of them "
+                                  "together send %.3g in their busiest minute",
+                                  whole->capacity_rps, plan->spikes.peak_rate);
+    say(plan,
+        "Share the engine, not the card, if you can: the %d tenants trust each other and use one "
+        "model, so that one engine could batch all of them (tenants.pods: common)%s. What follows "
+        "gives each a pod of its own, as asked.",
+        plan->scenario->workload.n_tenants, carries);
+}
+
 /* "Share the engine, not the card": where all tenants trust each other and use one model. */
 static void say_one_engine(struct tr_plan *plan)
 {
@@ -335,11 +353,7 @@ static void say_one_engine(struct tr_plan *plan)
     if (plan->scenario->isolation != TR_ISOLATION_NONE)
         return;
     if (w->own_pods) {
-        say(plan,
-            "Share the engine, not the card, if you can: the %d tenants trust each other and use "
-            "one model, so that one engine could batch all of them (tenants.pods: common). What "
-            "follows gives each a pod of its own, as asked.",
-            w->n_tenants);
+        say_one_engine_for_all(plan);
         return;
     }
     if (copies != NULL)

@@ -328,6 +328,10 @@ static void own_pods_take_a_gpu_each_on_whole(void **state)
     assert_string_equal(ranked_text(plan, plan->pick), "timeslice:8 bf16");
     assert_contains(of(plan, "whole bf16")->cause, "5 tenants with a pod each, 1 pod to a GPU");
     assert_says(plan, "Share the engine, not the card, if you can: the 5 tenants trust each other");
+    double own = of(plan, "whole bf16")->capacity_rps;
+    char carries[60];
+    snprintf(carries, sizeof carries, "which on one whole card carries %.3g requests/s", own);
+    assert_says(plan, carries);
     plan_free(plan);
 
     r.workload = "    tenants: {count: 5}\n";
@@ -335,6 +339,8 @@ static void own_pods_take_a_gpu_each_on_whole(void **state)
     assert_int_equal(of(plan, "whole bf16")->nodes, 1);
     assert_string_equal(ranked_text(plan, plan->pick), "whole bf16");
     assert_says(plan, "Share the engine, not the card: one engine batches all requests");
+    /* What was said of the engine that they could share. */
+    assert_near(of(plan, "whole bf16")->capacity_rps, own, 0.01);
     plan_free(plan);
 }
 
