@@ -65,6 +65,7 @@ expect_stdout_is "$TAP_DIR/piped"
 it 'nothing meets the objective: exit status 1, and the table says what would be needed'
 sed -e 's/nodes: {.*}/nodes: {min: 1, max: 1}/' -e "s|trace: *|&$TRANCHE_ROOT/examples/|" \
     examples/azure-chat.yaml >"$TAP_DIR/one.yaml"
+echo 'compare: [whole, "mig:7g.80gb bf16"]' >>"$TAP_DIR/one.yaml"
 run "$TRANCHE" plan --quick "$TAP_DIR/one.yaml"
 expect_exit 1
 expect_stderr_empty
@@ -162,7 +163,9 @@ run "$TRANCHE" plan --quick "$small"
 expect_stderr_empty
 
 it 'the verdict that README.md shows is the one that is given'
-run "$TRANCHE" plan --quick examples/azure-chat.yaml
+sed "s|trace: *|&$TRANCHE_ROOT/examples/|" examples/azure-chat.yaml >"$TAP_DIR/two.yaml"
+echo 'compare: [whole bf16, "mig:7g.80gb bf16"]' >>"$TAP_DIR/two.yaml" # the first two of it
+run "$TRANCHE" plan --quick "$TAP_DIR/two.yaml"
 expect_stdout_contains "$(grep -m 1 '^  Pick ' README.md)"
 
 finish
