@@ -137,11 +137,19 @@ static int look(struct run *run, struct tr_fleet *fleet, int64_t now_ns,
     return TR_OK;
 }
 
+/* Progress: requests simulated since it was last told. */
+static void tell(const struct tr_sim_config *cfg, const struct tr_sim_result *result, int64_t *told)
+{
+    if (cfg->simulated != NULL)
+        *cfg->simulated += result->requests - *told;
+    *told = result->requests;
+}
+
 static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
                 struct tr_sim_result *result, struct tr_err *err)
 {
     struct tr_arrival a;
-    int64_t id = 0, events = 0;
+    int64_t id = 0, events = 0, told = 0;
     for (; tr_source_next(src, &a); id++) {
         struct tr_fleet_request q = {
             .engine = {.id = id,
@@ -158,14 +166,12 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
             return tr_err_set(err, TR_EBUG, "no request left the engines in %" PRId64 " events",
                               run->events_since);
         events = 0;
-        if (run->cfg->simulated != NULL)
-            *run->cfg->simulated += CHECK_EVERY;
+        tell(run->cfg, result, &told);
         int rc = look(run, fleet, a.time_ns, result, err);
         if (rc < 0 || run->over)
             return rc;
     }
-    if (run->cfg->simulated != NULL)
-        *run->cfg->simulated += id % CHECK_EVERY;
+    tell(run->cfg, result, &told);
     return TR_OK;
 }
 
