@@ -88,7 +88,7 @@ int main(void)
     if (rc == TR_OK)
         rc = tr_source_open(&s->workload.traffic, 0, &src, &info, &err);
     if (rc == TR_OK)
-        tr_lengths_measure(&lengths, &arena, src);
+        tr_lengths_measure(&lengths, &arena, src, tr_workload_model_len(&s->workload));
     for (size_t i = 0; i < TR_LEN(arrangements) && rc == TR_OK; i++)
         rc = bench(s, src, &lengths, arrangements[i], &err);
     if (rc < 0)
