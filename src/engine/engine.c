@@ -160,11 +160,11 @@ static void prefill_done(struct tr_engine *e, struct tr_step *step, uint32_t i)
 }
 
 /* Gives a half-done or newly admitted prefill its next `q` tokens; its blocks are already taken. */
-static void prefill_chunk(struct tr_engine *e, struct tr_step *step, uint32_t i, int32_t q,
-                          int64_t *chunks_ps)
+static void prefill_chunk(struct tr_engine *e, struct tr_step *step, uint32_t i, int32_t q)
 {
     struct request *r = &e->req[i];
-    *chunks_ps += tr_steptime_chunk_ps(e->cfg.steptime, q, r->computed);
+    step->chunks_ps += tr_steptime_chunk_ps(e->cfg.steptime, q, r->computed);
+    step->chunk_context_tok += r->computed;
     r->computed += q;
     step->tokens += q;
     step->chunks++;
@@ -216,7 +216,7 @@ static void decode_ends(struct tr_engine *e, struct tr_step *step)
 /* Phase 1 when blocks may run out or several prefills are half done: the running list in order, as
  * the reference does it. Returns false if something was preempted. The budget reaches everyone: it
  * did in the step before, and nobody wants more than then but the last, whose chunk it cut. */
-static bool running_walk(struct tr_engine *e, struct tr_step *step, int64_t *chunks_ps)
+static bool running_walk(struct tr_engine *e, struct tr_step *step)
 {
     int32_t budget = e->cfg.max_num_batched_tokens;
     bool preempted = false, self = false;
@@ -247,18 +247,18 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step, int64_t *chu
         int32_t q = e->req[i].chunk;
         e->req[i].chunk = 0;
         if (q > 0)
-            prefill_chunk(e, step, i, q, chunks_ps);
+            prefill_chunk(e, step, i, q);
     }
     return !preempted;
 }
 
 /* Phase 1: running requests. Returns false if something was preempted. */
-static bool schedule_running(struct tr_engine *e, struct tr_step *step, int64_t *chunks_ps)
+static bool schedule_running(struct tr_engine *e, struct tr_step *step)
 {
     uint32_t tail = e->running.tail;
     bool partial = e->n_prefill == 1 && e->req[tail].state == PREFILL;
     if (e->n_prefill > 0 && !partial)
-        return running_walk(e, step, chunks_ps);
+        return running_walk(e, step);
     int32_t need = e->phase[phase_of(-e->epoch)];
     int32_t q = 0;
     if (partial) {
@@ -267,12 +267,12 @@ static bool schedule_running(struct tr_engine *e, struct tr_step *step, int64_t 
         need += blocks_of(r->computed + q) - blocks_of(r->computed);
     }
     if (need > e->free_blocks)
-        return running_walk(e, step, chunks_ps);
+        return running_walk(e, step);
     e->free_blocks -= need;
     decode_all(e, step);
     decode_ends(e, step);
     if (q > 0)
-        prefill_chunk(e, step, tail, q, chunks_ps);
+        prefill_chunk(e, step, tail, q);
     return true;
 }
 
@@ -301,8 +301,7 @@ static void drop_timed_out(struct tr_engine *e, int64_t now_ns)
 }
 
 /* Phase 2: admission from the head of the queue, which blocks those behind it. */
-static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t now_ns,
-                             int64_t *chunks_ps)
+static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t now_ns)
 {
     int32_t budget = e->cfg.max_num_batched_tokens - step->tokens;
     while (budget > 0 && e->resumed.n + e->fresh.n > 0) {
@@ -328,7 +327,7 @@ static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t 
             r->waited_kv = waits_for_kv(e, r);
         }
         budget -= q;
-        prefill_chunk(e, step, i, q, chunks_ps);
+        prefill_chunk(e, step, i, q);
     }
 }
 
@@ -342,21 +341,20 @@ static void count_blocks(struct tr_engine *e, int64_t now_ns)
 
 bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
-    int64_t chunks_ps = 0;
     count_blocks(e, now_ns);
     drop_timed_out(e, now_ns);
     step->tokens = step->rows = step->decodes = step->chunks = 0;
-    step->context_tok = 0;
+    step->context_tok = step->chunks_ps = step->chunk_context_tok = 0;
     step->n_events = 0;
-    if (schedule_running(e, step, &chunks_ps))
-        schedule_waiting(e, step, now_ns, &chunks_ps);
+    if (schedule_running(e, step))
+        schedule_waiting(e, step, now_ns);
     step->epoch = e->epoch;
     if (step->tokens == 0)
         return false;
     e->stats.steps++;
     e->stats.kv_used_max = TR_MAX(e->stats.kv_used_max, tr_engine_blocks_used(e));
     step->duration_ps = tr_steptime_ps(e->cfg.steptime, step->tokens, step->rows, step->decodes,
-                                       step->context_tok, chunks_ps);
+                                       step->context_tok, step->chunks_ps);
     return true;
 }
 

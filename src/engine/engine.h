@@ -23,6 +23,7 @@
 #define TR_ENGINE_ENGINE_H
 
 #include "base/base.h"
+#include "base/chain.h"
 #include "engine/steptime.h"
 #include "record/record.h"
 
@@ -33,6 +34,8 @@ struct tr_engine_config {
     int32_t long_prefill_token_threshold; /* 0: off */
     int32_t num_gpu_blocks;               /* usable */
     bool async;
+    bool enable_prefix_caching;
+    bool priority;   /* vLLM's scheduling policy "priority" instead of "fcfs" */
     bool stop_token; /* answers end by a stop token, which an asynchronous engine sees a step late;
                         otherwise by length, which it knows ahead */
     int64_t timeout_ns;    /* a request without a first token this long after its planned arrival is
@@ -47,6 +50,8 @@ struct tr_engine_request {
     int64_t arrival_ns; /* planned: latencies and timeouts count from here */
     int32_t prompt_tok, output_tok;
     int32_t tenant;
+    int32_t priority; /* lower goes first, under the policy "priority" */
+    struct tr_chain chain;
 };
 
 /* A scheduled step: what the GPU has to do, and the requests whose first or last token it yields.
@@ -56,6 +61,8 @@ struct tr_step {
     int64_t epoch;
     int32_t tokens, rows, decodes, chunks;
     int64_t context_tok;
+    int64_t chunks_ps;         /* prefill attention: sum of tr_steptime_chunk_ps over the chunks */
+    int64_t chunk_context_tok; /* cached tokens that the chunks read */
     int32_t n_events, cap_events;
     struct tr_step_event {
         uint32_t request;
@@ -67,6 +74,8 @@ struct tr_step {
 struct tr_engine_stats {
     int64_t steps, prefill_tok, decode_tok;
     int64_t preemptions, partial_chunks;
+    int64_t prefix_queries_tok, prefix_hits_tok; /* at first admissions, as vLLM counts them */
+    int64_t evicted_blocks;           /* cached KV blocks that were taken for something else */
     int64_t blocked_kv, blocked_seqs; /* steps that left the head of the queue waiting, by reason */
     int64_t kv_block_us;              /* integral of used blocks over time */
     int32_t kv_used_max;

@@ -186,6 +186,9 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
         s.preemptions += e->preemptions;
         s.prefill_tok += e->prefill_tok;
         s.decode_tok += e->decode_tok;
+        s.prefix_queries_tok += e->prefix_queries_tok;
+        s.prefix_hits_tok += e->prefix_hits_tok;
+        s.evicted_blocks += e->evicted_blocks;
         s.kv_mean += (double)e->kv_block_us / span_us / blocks / f->simulated_pods;
         s.kv_max = TR_MAX(s.kv_max, e->kv_used_max / blocks);
     }

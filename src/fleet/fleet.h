@@ -30,6 +30,7 @@ struct tr_fleet_request {
 
 struct tr_fleet_stats {
     int64_t steps, preemptions, prefill_tok, decode_tok;
+    int64_t prefix_queries_tok, prefix_hits_tok, evicted_blocks;
     int64_t busy_ns, switch_ns, slices; /* summed over devices; see busy_fraction */
     double busy_fraction;               /* of device time until `end_ns` */
     double kv_mean, kv_max;             /* share of the pods' KV blocks: mean over time, peak */

@@ -156,7 +156,9 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
                        .arrival_ns = a.time_ns,
                        .prompt_tok = a.prompt_tok,
                        .output_tok = a.output_tok,
-                       .tenant = a.tenant},
+                       .tenant = a.tenant,
+                       .priority = a.priority,
+                       .chain = a.chain},
             .session = a.session,
         };
         result->requests += tr_fleet_send(fleet, &q, &events);

@@ -230,6 +230,7 @@ int tr_source_next(struct tr_source *src, struct tr_arrival *out)
     bool more = false;
 
     out->priority = 0;
+    out->chain = (struct tr_chain){0};
     switch (src->kind) {
     case KIND_TRACE:
         more = src->index < t->trace.n;

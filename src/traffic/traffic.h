@@ -13,6 +13,7 @@
 #define TR_TRAFFIC_TRAFFIC_H
 
 #include "base/base.h"
+#include "base/chain.h"
 #include "num/num.h"
 #include "fmt/fmt.h"
 
@@ -23,6 +24,7 @@ struct tr_arrival {
     int32_t tenant;     /* 0.. */
     int32_t priority;
     int64_t session; /* -1: none; equal numbers go to the same pod under session-affine routing */
+    struct tr_chain chain; /* what its prompt shares with others */
 };
 
 /* ---- description of synthetic traffic ------------------------------------------------------- */
