@@ -1,12 +1,14 @@
 /* requests: what an engine holds: a pool of requests, the lists they stand in, the heap that finds
- * the next answer to end, and the set that decodes. Private to engine.c, which moves requests
- * between them; inline, because every step passes through here (docs/engine.md). */
+ * the next answer to end, the set that decodes, and the KV blocks. Private to engine.c, which moves
+ * requests between them, and reuse.c; inline, because every step passes through here
+ * (docs/engine.md). */
 #ifndef TR_ENGINE_REQUESTS_H
 #define TR_ENGINE_REQUESTS_H
 
 #include "engine/engine.h"
+#include "engine/prefix.h"
 
-#define NONE UINT32_MAX
+#define NONE PREFIX_NONE
 
 enum state {
     FREE,
@@ -21,20 +23,28 @@ enum state {
 
 struct request {
     int64_t id, arrival_ns, reach_ns, scheduled_ns, first_ns;
-    int64_t base;      /* DECODE: tokens computed = base + epoch */
-    int64_t end_epoch; /* DECODE: the step of this epoch yields its last token */
-    int64_t lost_ps;   /* the engine's lost time when it came; from its first token on, what the
-                          engine lost between the two */
+    int64_t seq;          /* running: position in the order of admission */
+    int64_t base;         /* DECODE: tokens computed = base + epoch */
+    int64_t end_epoch;    /* DECODE: the step of this epoch yields its last token */
+    int64_t lost_ps;      /* the engine's lost time when it came; from its first token on, what the
+                             engine lost between the two */
+    int64_t lost_mark_ps; /* the engine's lost time at its first token */
     int64_t step_mark, kv_mark; /* steps, and steps blocked by KV, when it came */
     int32_t prompt, output, produced;
     int32_t known;    /* tokens to compute before it decodes: prompt, plus answer if resumed */
     int32_t computed; /* PREFILL, ENDING */
     int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
-    int32_t preemptions, tenant;
+    int32_t preemptions, tenant, priority;
+    int32_t cached_tok; /* hit at its first admission */
+    int32_t hashed;     /* its first blocks, held as `pieces` of the prefix cache */
+    uint32_t pieces;
     uint32_t prev, next; /* in whichever list it is */
-    uint32_t heap;       /* DECODE: its place on the heap */
-    int16_t in_flight;   /* events of steps in flight that name it */
+    uint32_t heap;       /* DECODE: its place on the heap of ends; waiting: in the queue */
+    uint32_t grow_entry, grow_prev, grow_next; /* DECODE: among those that lengthen one key */
+    struct tr_chain chain;
+    int16_t in_flight; /* events of steps in flight that name it */
     uint8_t state;
+    bool own_key;   /* was preempted: it may find again what it shares with nobody */
     bool waited_kv; /* most steps of its wait found no KV blocks for the head of the queue */
 };
 
@@ -53,11 +63,16 @@ struct tr_engine {
     struct list fresh, resumed, running;
     uint32_t *heap; /* decoding requests by (end_epoch, index) */
     int32_t n_decode;
+    uint32_t *queue; /* policy "priority": waiting requests by (priority, arrival, id) */
+    size_t cap_queue;
+    int32_t n_queue;
+    int64_t admitted;
     int64_t epoch;               /* +1 each time all decoding requests are given a token */
     int64_t context_tok;         /* sum of tokens computed over decoding requests */
     int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */
     int32_t n_prefill;           /* running requests in PREFILL */
-    int32_t free_blocks;
+    int32_t free_blocks;         /* of which prefix.idle carry a hash */
+    struct prefix_cache prefix;
     int64_t held; /* requests that have come and not left */
     int64_t lost_ps, last_ns;
     struct tr_engine_stats stats;
@@ -66,6 +81,17 @@ struct tr_engine {
 static inline int32_t blocks_of(int32_t tokens)
 {
     return (tokens + TR_BLOCK_TOK - 1) / TR_BLOCK_TOK;
+}
+
+/* Blocks without a hash are taken first, then those that have been free for longest. */
+static inline void blocks_take(struct tr_engine *e, int32_t n)
+{
+    e->free_blocks -= n;
+    int64_t evicted = e->prefix.idle - e->free_blocks;
+    if (evicted > 0) {
+        e->stats.evicted_blocks += evicted;
+        prefix_evict(&e->prefix, evicted);
+    }
 }
 
 /* ---- pool and lists ----------------------------------------------------------------------- */
@@ -136,7 +162,7 @@ static inline void list_remove(struct tr_engine *e, struct list *l, uint32_t i)
 static inline bool ends_before(const struct tr_engine *e, uint32_t a, uint32_t b)
 {
     int64_t ea = e->req[a].end_epoch, eb = e->req[b].end_epoch;
-    return ea < eb || (ea == eb && a < b);
+    return ea < eb || (ea == eb && e->req[a].seq < e->req[b].seq);
 }
 
 static inline void heap_set(struct tr_engine *e, uint32_t at, uint32_t i)
@@ -166,6 +192,69 @@ static inline void heap_settle(struct tr_engine *e, uint32_t at, uint32_t i)
     heap_set(e, at, i);
 }
 
+/* ---- the queue of the policy "priority" ------------------------------------------------------ */
+
+static inline bool goes_before(const struct request *a, const struct request *b)
+{
+    if (a->priority != b->priority)
+        return a->priority < b->priority;
+    return a->arrival_ns < b->arrival_ns || (a->arrival_ns == b->arrival_ns && a->id < b->id);
+}
+
+static inline void queue_set(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    e->queue[at] = i;
+    e->req[i].heap = at;
+}
+
+static inline void queue_place(struct tr_engine *e, uint32_t at, uint32_t i)
+{
+    const struct request *r = e->req;
+    while (at > 0 && goes_before(&r[i], &r[e->queue[(at - 1) / 2]])) {
+        queue_set(e, at, e->queue[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= (uint32_t)e->n_queue)
+            break;
+        if (child + 1 < (uint32_t)e->n_queue &&
+            goes_before(&r[e->queue[child + 1]], &r[e->queue[child]]))
+            child++;
+        if (!goes_before(&r[e->queue[child]], &r[i]))
+            break;
+        queue_set(e, at, e->queue[child]);
+        at = child;
+    }
+    queue_set(e, at, i);
+}
+
+/* Requests wait in two lists, and under "priority" in this queue as well. */
+static inline void queue_add(struct tr_engine *e, uint32_t i)
+{
+    if (!e->cfg.priority)
+        return;
+    tr_grow(&e->queue, &e->cap_queue, (size_t)e->n_queue + 1, sizeof *e->queue);
+    queue_place(e, (uint32_t)e->n_queue++, i);
+}
+
+static inline void queue_remove(struct tr_engine *e, uint32_t i)
+{
+    if (!e->cfg.priority)
+        return;
+    uint32_t last = e->queue[--e->n_queue];
+    if (last != i)
+        queue_place(e, e->req[i].heap, last);
+}
+
+/* The head of the queue; there is one. */
+static inline uint32_t queue_head(const struct tr_engine *e)
+{
+    if (e->cfg.priority)
+        return e->queue[0];
+    return e->resumed.n > 0 ? e->resumed.head : e->fresh.head;
+}
+
 /* ---- the set of decoding requests --------------------------------------------------------------
  */
 
@@ -179,6 +268,18 @@ static inline int phase_of(int64_t base)
     return (int)(base & (TR_BLOCK_TOK - 1)); /* two's complement: also right for negative bases */
 }
 
+/* How many of a request's first blocks have been published so far: those whose tokens were known
+ * when it was last scheduled. An asynchronous engine does not yet know the token it is computing.
+ */
+static inline int32_t published(const struct tr_engine *e, const struct request *r,
+                                int32_t computed)
+{
+    return TR_MAX(r->known, computed - e->cfg.async) / TR_BLOCK_TOK;
+}
+
+void reuse_grow(struct tr_engine *e, uint32_t i);
+void reuse_grown(struct tr_engine *e, uint32_t i);
+
 /* All `known` tokens are computed and one token was sampled: from now on one token a step. */
 static inline void decode_enter(struct tr_engine *e, uint32_t i)
 {
@@ -190,6 +291,8 @@ static inline void decode_enter(struct tr_engine *e, uint32_t i)
     e->phase[phase_of(r->base)]++;
     e->context_tok += r->known;
     heap_settle(e, (uint32_t)e->n_decode++, i);
+    if (r->chain.n > 0 || r->own_key)
+        reuse_grow(e, i);
 }
 
 /* Leaves the set; `computed` and `produced` become plain numbers again. A token is sampled for
@@ -198,6 +301,8 @@ static inline void decode_enter(struct tr_engine *e, uint32_t i)
 static inline void decode_leave(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
+    if (r->grow_entry != NONE)
+        reuse_grown(e, i);
     r->computed = decode_computed(e, r);
     r->produced = TR_MIN(r->computed + 1 - r->prompt, r->output);
     e->phase[phase_of(r->base)]--;

@@ -143,6 +143,7 @@ static void build_engine(struct tr_candidate *c, int p, const struct tr_workload
         .max_model_len = tr_workload_model_len(w),
         .long_prefill_token_threshold = o->long_prefill_token_threshold,
         .async = !o->no_async_scheduling,
+        .enable_prefix_caching = !o->no_prefix_caching,
         .timeout_ns = w->client_timeout_ns,
         .ttft_limit_ns = smallest_ttft(&w->slo),
         .queue_limit = o->queue_limit,
@@ -250,7 +251,8 @@ static double most_inside(const struct tr_candidate *c, const struct tr_objectiv
     double admitted = share_admitted(c, l);
     if (o->metric == TR_TTFT) {
         int32_t prompt_tok = longest_prompt(c, l->n_cum - 1, o->limit_ns);
-        return TR_MIN(admitted, tr_lengths_share(l, l->prompt_cum, prompt_tok));
+        const int64_t *cum = c->shares ? l->fresh_cum : l->prompt_cum;
+        return TR_MIN(admitted, tr_lengths_share(l, cum, prompt_tok));
     }
     if (o->metric == TR_TPOT && idle_tpot_ns(c, 1) > o->limit_ns)
         return 0;
@@ -309,6 +311,7 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
     double step_s = (double)idle_tpot_ns(c, (int64_t)context) / 1e9;
     c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9 + l->output_tok * step_s;
     tr_ceiling_compute(&c->ceiling, c, w->model, l);
+    c->shares = l->shares && !w->engine.no_prefix_caching;
     for (int i = 0; i < w->slo.n; i++) {
         const struct tr_objective *o = &w->slo.objective[i];
         c->unloaded_inside[i] = most_inside(c, o, l);

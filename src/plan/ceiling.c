@@ -33,6 +33,7 @@ static void lengths_finish(struct tr_lengths *l, int64_t requests)
     for (int32_t i = 1; i < l->n_cum; i++) {
         l->prompt_cum[i] += l->prompt_cum[i - 1];
         l->total_cum[i] += l->total_cum[i - 1];
+        l->fresh_cum[i] += l->fresh_cum[i - 1];
     }
 }
 
@@ -41,6 +42,15 @@ static void lengths_alloc(struct tr_lengths *l, struct tr_arena *arena, int64_t 
     l->n_cum = (int32_t)TR_MIN(longest, MAX_COUNTED) + 1;
     l->prompt_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
     l->total_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
+    l->fresh_cum = TR_ARENA_NEW(arena, int64_t, l->n_cum);
+}
+
+/* The tokens of a prompt behind what others may share, and the one that is always computed. */
+static int32_t fresh_tok(const struct tr_arrival *a)
+{
+    if (a->chain.n == 0)
+        return a->prompt_tok;
+    return TR_MAX(a->prompt_tok - tr_chain_runs(&a->chain)[a->chain.n - 1].end_tok, 1);
 }
 
 void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_source *src,
@@ -58,6 +68,8 @@ void tr_lengths_measure(struct tr_lengths *l, struct tr_arena *arena, struct tr_
         int64_t total_tok = (int64_t)a.prompt_tok + a.output_tok;
         lengths_add(l, a.prompt_tok, a.output_tok, total_tok > max_model_len);
         l->prompt_cum[TR_MIN(a.prompt_tok, l->n_cum - 1)]++;
+        l->fresh_cum[TR_MIN(fresh_tok(&a), l->n_cum - 1)]++;
+        l->shares = l->shares || a.chain.n > 0;
         l->total_cum[TR_MIN(total_tok, l->n_cum - 1)]++;
     }
     tr_source_rewind(src);
@@ -71,6 +83,7 @@ void tr_lengths_fixed(struct tr_lengths *l, struct tr_arena *arena, int32_t prom
     lengths_alloc(l, arena, (int64_t)prompt_tok + output_tok);
     lengths_add(l, prompt_tok, output_tok, false);
     l->prompt_cum[TR_MIN(prompt_tok, l->n_cum - 1)]++;
+    l->fresh_cum[TR_MIN(prompt_tok, l->n_cum - 1)]++;
     l->total_cum[l->n_cum - 1]++;
     lengths_finish(l, 1);
 }

@@ -38,11 +38,17 @@ struct rate_search {
     const struct tr_evaluation *ev;
 };
 
+/* What hardware allows: with every prompt cached, where prompts share anything. */
+static double ceiling_of(const struct tr_candidate *c)
+{
+    return c->shares ? c->ceiling.lowest_cached : c->ceiling.lowest;
+}
+
 static int rate_meets(const struct rate_search *q, double rate, bool *meets, struct tr_err *err)
 {
     struct tr_sim_result result;
     *meets = false;
-    if (rate > q->c->ceiling.lowest) /* a run may be too short to show what physics forbids */
+    if (rate > ceiling_of(q->c)) /* a run may be too short to show what physics forbids */
         return TR_OK;
     struct tr_source *src = tr_source_poisson_like(q->src, rate, q->requests + q->warmup, q->seed);
     struct tr_sim_config cfg = {

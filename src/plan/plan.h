@@ -38,6 +38,9 @@ struct tr_lengths {
     int32_t n_cum;                 /* cumulative counts by length in tokens, 0..n_cum - 1 */
     int64_t *prompt_cum;           /* requests with a prompt of at most so many tokens */
     int64_t *total_cum;            /* the same for prompt + output */
+    int64_t *fresh_cum; /* the same for what of the prompt no cache can hold: all of it where it
+                           shares nothing */
+    bool shares;        /* some prompts begin like others */
 };
 
 /* What hardware allows on one GPU under an arrangement, in requests/s. Each bound stands alone. */
@@ -86,6 +89,7 @@ struct tr_candidate {
     struct tr_steptime alone; /* and its step time while the other parts idle */
 
     struct tr_ceiling ceiling;
+    bool shares;                   /* prompts begin alike, and the engines have a prefix cache */
     double unloaded_inside[8];     /* per objective: at most this share of requests can be inside,
                                       even if each had the arrangement's fastest share to itself */
     int64_t unloaded_ttft_ns[3];   /* p50, p95, p99 of that */

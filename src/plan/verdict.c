@@ -123,6 +123,7 @@ static const char *cause_words(enum tr_cause cause)
         [TR_CAUSE_KV] = "no KV cache was free",
         [TR_CAUSE_QUEUE] = "queued for a place in the batch",
         [TR_CAUSE_BATCH] = "shared their steps with other prompts",
+        [TR_CAUSE_PREEMPTION] = "their KV cache was taken and computed again",
         [TR_CAUSE_DECODE] = "tokens came too slowly",
         [TR_CAUSE_TOO_LONG] = "longer than max_model_len",
         [TR_CAUSE_REFUSED] = "refused at the queue limit",
@@ -484,7 +485,6 @@ static void not_modelled(struct tr_plan *plan)
 {
     static const char *const names[] = {
         "MPS",
-        "prefix caching",
         "elastic KV (kvcached)",
         "model swapping",
         "sleep mode",

@@ -88,6 +88,35 @@ static void count_status(struct tr_outcome *o, const struct tr_record *r)
     }
 }
 
+/* By how much a done request is beyond its objectives. */
+static int64_t excess_ns(const struct tr_slo *slo, const struct tr_record *r)
+{
+    int64_t most = 0;
+    for (int i = 0; i < slo->n; i++) {
+        const struct tr_objective *obj = &slo->objective[i];
+        int64_t over = tr_record_metric(r, obj->metric) - obj->limit_ns;
+        most = TR_MAX(most, obj->metric == TR_TPOT ? over * (r->output_tok - 1) : over);
+    }
+    return most;
+}
+
+/* Why a request is outside its objectives. One that is done and whose first token came in time lost
+ * its time later, or before that where no objective asks for the first token. */
+static enum tr_cause cause_of(const struct tr_slo *slo, const struct tr_record *r)
+{
+    if (r->cause != TR_CAUSE_NONE || r->status != TR_DONE)
+        return r->cause;
+    int64_t half_ns = excess_ns(slo, r) / 2;
+    if (r->preemptions > 0)
+        return TR_CAUSE_PREEMPTION;
+    if (r->lost_ns > half_ns)
+        return TR_CAUSE_NEIGHBOUR;
+    bool waited = r->scheduled_ns >= 0 && r->scheduled_ns - r->arrival_ns > half_ns;
+    for (int i = 0; waited && i < slo->n; i++)
+        waited = slo->objective[i].metric == TR_E2E;
+    return waited ? TR_CAUSE_QUEUE : TR_CAUSE_DECODE;
+}
+
 void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct tr_record *r,
                     bool in_spike)
 {
@@ -104,8 +133,8 @@ void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct
     }
     o->inside_all += all;
     o->spike_inside_all += all && in_spike;
-    if (!all) /* done, its first token in time: its later ones were not */
-        o->missed[r->cause == TR_CAUSE_NONE && r->status == TR_DONE ? TR_CAUSE_DECODE : r->cause]++;
+    if (!all)
+        o->missed[cause_of(slo, r)]++;
     count_status(o, r);
     o->first_arrival_ns = TR_MIN(o->first_arrival_ns, r->arrival_ns);
     o->last_arrival_ns = TR_MAX(o->last_arrival_ns, r->arrival_ns);

@@ -23,6 +23,8 @@ enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
  *   kv         it waited for KV cache blocks
  *   queue      it waited for a place in the batch (max_num_seqs, token budget, steps in progress)
  *   batch      it was in the batch, behind the other tokens of its own pod's steps
+ *   preemption its first token was in time, but its KV blocks were taken for others' and its
+ *              tokens computed once more
  *   decode     its first token was in time, its later ones came too slowly
  *   too-long   refused: prompt and answer exceed max_model_len
  *   refused    refused: the queue limit */
@@ -33,6 +35,7 @@ enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
     X(TR_CAUSE_KV, "kv")                                                                           \
     X(TR_CAUSE_QUEUE, "queue")                                                                     \
     X(TR_CAUSE_BATCH, "batch")                                                                     \
+    X(TR_CAUSE_PREEMPTION, "preemption")                                                           \
     X(TR_CAUSE_DECODE, "decode")                                                                   \
     X(TR_CAUSE_TOO_LONG, "too-long")                                                               \
     X(TR_CAUSE_REFUSED, "refused")
@@ -56,6 +59,7 @@ struct tr_record {
     int32_t preemptions;
     enum tr_status status;
     enum tr_cause cause; /* of its TTFT, whether it missed or not; measured records: none */
+    int64_t lost_ns;     /* from its first token on, while other pods held the GPU */
 };
 
 /* ---- objectives ----------------------------------------------------------------------------- */

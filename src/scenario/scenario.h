@@ -31,6 +31,7 @@ struct tr_engine_opts {
     double gpu_memory_utilization;
     int64_t kv_tok, num_gpu_blocks; /* from a real start-up log */
     bool no_async_scheduling;
+    bool no_prefix_caching;
     bool cuda_graph_padding;
     int64_t queue_limit; /* vLLM 0.29 --max-num-queued-reqs; 0: none */
 };
