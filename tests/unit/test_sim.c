@@ -1,5 +1,5 @@
-/* Tests of a whole run: queueing theory where it has an answer, conservation, labels, and that what
- * is decided early, interrupted or run twice is decided right. */
+/* Tests of a whole run: conservation, labels, and that what is decided early, interrupted or run
+ * twice is decided right. What theory says of runs is in tests/property/test_theory.c. */
 #include "sim/sim.h"
 
 #include <math.h>
@@ -116,71 +116,6 @@ static struct tr_sim_result run(const struct tr_sim_config *cfg, struct tr_sourc
     if (tr_sim_run(cfg, src, &r, &err) < 0)
         fail_msg("%s", err.text);
     return r;
-}
-
-/* ---- queueing theory ------------------------------------------------------------------------- */
-
-/* One place and answers of one token: an M/D/1 queue, whose mean wait is rho D / (2 (1 - rho)). The
- * mean of 250,000 waits is known to about 1 % at rho = 0.8 (its sd is D sqrt(rho (4 - rho) / 12) /
- * (1 - rho), and waits are alike over some 1 / (1 - rho)^2 services); 4 % were allowed beforehand.
- */
-static void one_place_is_an_m_d_1_queue(void **state)
-{
-    (void)state;
-    static const double rhos[] = {0.3, 0.6, 0.8};
-    double service_s = (double)tr_steptime_prefill_ps(&steptime, 900, 2048) / 1e12;
-    for (size_t i = 0; i < TR_LEN(rhos); i++) {
-        double rho = rhos[i], rate = rho / service_s;
-        struct tr_source *src = steady(rate, 250000 / rate, fixed(900), fixed(1), 3);
-        struct tr_sim_config cfg = config(1, 1, 1, &no_slo);
-        struct tr_sim_result r = run(&cfg, src);
-        double queue_s = tr_hist_mean(&r.outcome.queue) / 1e9 - (double)TR_API_NS / 1e9;
-        double want_s = rho * service_s / (2 * (1 - rho));
-        print_message("# rho %.1f: wait %.4f ms, M/D/1 %.4f ms\n", rho, 1e3 * queue_s,
-                      1e3 * want_s);
-        assert_true(fabs(queue_s / want_s - 1) < 0.04);
-        assert_true(fabs(r.fleet.busy_fraction - rho) < 0.01);
-        double ttft_s = tr_hist_mean(&r.outcome.metric[TR_TTFT]) / 1e9;
-        assert_true(fabs(ttft_s - queue_s - service_s - (double)TR_API_NS / 1e9) < 1e-8);
-        tr_sim_result_free(&r);
-        tr_source_close(src);
-    }
-}
-
-/* Mean number in the system, looked at every 0.5 ms, is the rate times the mean time in it. */
-static void littles_law(void **state)
-{
-    (void)state;
-    struct tr_sim_config cfg = config(1, 2, 8, &no_slo);
-    struct tr_source *src = steady(120, 150, varied(200), varied(20), 5);
-    struct tr_arrival a;
-    struct kept k;
-    int64_t n = 0, looks = 0, in_system = 0, now_ns = 0, sum_ns = 0;
-    kept_open(&k, 20000);
-    struct tr_device *d = tr_device_new(&cfg.fleet.device[0], kept_sink, &k);
-    for (; tr_source_next(src, &a); n++) {
-        for (; now_ns <= a.time_ns; now_ns += MS / 2, looks++) {
-            tr_device_advance(d, now_ns);
-            in_system += tr_device_outstanding(d, 0) + tr_device_outstanding(d, 1);
-        }
-        tr_device_advance(d, a.time_ns);
-        tr_device_send(d, (int)(n & 1),
-                       &(struct tr_engine_request){.id = n,
-                                                   .arrival_ns = a.time_ns,
-                                                   .prompt_tok = a.prompt_tok,
-                                                   .output_tok = a.output_tok},
-                       a.time_ns + TR_API_NS);
-    }
-    tr_device_advance(d, TR_TIME_NEVER);
-    assert_int_equal(k.n, n);
-    for (int64_t i = 0; i < n; i++)
-        sum_ns += tr_record_metric(&k.record[i], TR_E2E);
-    double want = (double)sum_ns / (double)now_ns, got = (double)in_system / (double)looks;
-    assert_true(want > 2);
-    assert_true(fabs(got / want - 1) < 0.01);
-    tr_device_free(d);
-    tr_source_close(src);
-    free(k.record);
 }
 
 /* ---- conservation ---------------------------------------------------------------------------- */
@@ -509,8 +444,6 @@ static void progress_counts_every_request(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_place_is_an_m_d_1_queue),
-        cmocka_unit_test(littles_law),
         cmocka_unit_test(every_request_has_one_end),
         cmocka_unit_test(a_card_with_work_never_idles),
         cmocka_unit_test(runs_are_labelled),
