@@ -32,9 +32,9 @@ static enum tr_cause cause_of(const struct tr_engine *e, const struct request *r
         limit_ns = e->cfg.timeout_ns;
     if (limit_ns == 0 || end_ns - r->arrival_ns <= limit_ns)
         return TR_CAUSE_NONE;
-    int64_t solo_ns =
-        tr_steptime_prefill_ps(e->cfg.steptime, r->prompt, e->cfg.max_num_batched_tokens) /
-        TR_PS_PER_NS;
+    int64_t solo_ns = tr_steptime_rest_ps(e->cfg.steptime, r->prompt, r->cached_tok,
+                                          e->cfg.max_num_batched_tokens) /
+                      TR_PS_PER_NS;
     if (r->reach_ns - r->arrival_ns + solo_ns > limit_ns)
         return TR_CAUSE_PREFILL;
     bool begun = r->scheduled_ns >= 0;

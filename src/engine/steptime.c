@@ -139,14 +139,20 @@ int64_t tr_steptime_ps(const struct tr_steptime *st, int32_t tokens, int32_t row
            st->ctx_ps * context_tok + chunks_ps;
 }
 
-int64_t tr_steptime_prefill_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t budget)
+int64_t tr_steptime_rest_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t cached_tok,
+                            int32_t budget)
 {
     int64_t sum = 0;
-    for (int32_t done = 0; done < prompt_tok;) {
+    for (int32_t done = cached_tok; done < prompt_tok;) {
         int32_t q = TR_MIN(budget, prompt_tok - done);
         int32_t rows = done + q == prompt_tok;
         sum += tr_steptime_ps(st, q, rows, 0, 0, tr_steptime_chunk_ps(st, q, done));
         done += q;
     }
     return sum;
+}
+
+int64_t tr_steptime_prefill_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t budget)
+{
+    return tr_steptime_rest_ps(st, prompt_tok, 0, budget);
 }

@@ -52,8 +52,10 @@ int64_t tr_steptime_ps(const struct tr_steptime *st, int32_t tokens, int32_t row
                        int64_t context_tok, int64_t chunks_ps);
 
 /* The time from an idle engine to the first token of a prompt, chunked by `budget`; without API
- * time. */
+ * time. The second: where its first `cached_tok` tokens are in the prefix cache. */
 int64_t tr_steptime_prefill_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t budget);
+int64_t tr_steptime_rest_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t cached_tok,
+                            int32_t budget);
 
 /* One GEMM of m x k by k x n in seconds: exposed for the tests against measured operators. */
 double tr_steptime_gemm_s(double flops_per_s, double bytes_per_s, double weight_bytes, double m,

@@ -229,6 +229,9 @@ static void add_engines(struct tr_json *j, const struct tr_sim_result *r)
     tr_json_int(j, "preemptions", f->preemptions);
     tr_json_int(j, "prefill_tok", f->prefill_tok);
     tr_json_int(j, "decode_tok", f->decode_tok);
+    tr_json_int(j, "prefix_queries_tok", f->prefix_queries_tok);
+    tr_json_int(j, "prefix_hits_tok", f->prefix_hits_tok);
+    tr_json_int(j, "prefix_evicted_blocks", f->evicted_blocks);
     tr_json_int(j, "timeslice_turns", f->slices);
     add_seconds(j, "timeslice_switch_s", f->switch_ns);
     tr_json_num(j, "gpu_busy_fraction", f->busy_fraction);

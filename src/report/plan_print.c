@@ -218,7 +218,15 @@ static void print_quantiles(struct tr_table *t, const struct tr_hist *h, bool gr
                           grows ? "*" : "");
 }
 
-static void latency_columns(struct tr_table *t)
+static bool any_prefix_hits(const struct tr_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_candidates; i++)
+        if (plan->candidates[i].result.fleet.prefix_hits_tok > 0)
+            return true;
+    return false;
+}
+
+static void latency_columns(struct tr_table *t, bool hits)
 {
     static const char ttft[] = "TTFT, ms", tpot[] = "TPOT, ms", kv[] = "KV";
 
@@ -233,6 +241,8 @@ static void latency_columns(struct tr_table *t)
     tr_table_column(t, TR_RIGHT, NULL, "\nlost");
     tr_table_column(t, TR_RIGHT, kv, "\nmean");
     tr_table_column(t, TR_RIGHT, kv, "\npeak");
+    if (hits)
+        tr_table_column(t, TR_RIGHT, NULL, "prefix\nhits");
     tr_table_column(t, TR_RIGHT, NULL, "GPU\nbusy");
     tr_table_column(t, TR_LEFT, NULL, "\nlabel");
 }
@@ -240,9 +250,9 @@ static void latency_columns(struct tr_table *t)
 static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
-    bool any_grows = false;
+    bool any_grows = false, hits = any_prefix_hits(plan);
 
-    latency_columns(&t);
+    latency_columns(&t, hits);
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = at(plan, i);
         const struct tr_outcome *o = &c->result.outcome;
@@ -258,12 +268,19 @@ static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
                       100.0 * (double)(o->rejected + o->timed_out) / (double)o->offered);
         tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.kv_mean);
         tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.kv_max);
-        tr_table_cell(&t, "%.1f", 100.0 * c->result.fleet.busy_fraction);
+        const struct tr_fleet_stats *f = &c->result.fleet;
+        if (hits)
+            tr_table_cell(&t, "%.1f",
+                          100.0 * (double)f->prefix_hits_tok /
+                              (double)TR_MAX(f->prefix_queries_tok, 1));
+        tr_table_cell(&t, "%.1f", 100.0 * f->busy_fraction);
         tr_table_cell(&t, "%s", tr_label_name(c->label));
     }
     if (t.n_cells > 0)
-        tr_str_printf(out, "\nThose fleets: latencies from the planned arrival on; lost (refused, "
-                           "timed out), KV, GPU: %%\n");
+        tr_str_printf(out,
+                      "\nThose fleets: latencies from the planned arrival on; lost (refused, "
+                      "timed out), KV, %sGPU: %%\n",
+                      hits ? "prompt tokens from the prefix cache, " : "");
     tr_table_end(&t, out);
     if (any_grows)
         tr_text_wrap(out, "  * ", 4,

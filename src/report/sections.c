@@ -214,6 +214,11 @@ static void run_engines(struct tr_str *out, const struct tr_sim_result *r)
     tr_str_printf(&text, "; KV cache %s %% full on average", tr_show_num(num, 100.0 * f->kv_mean));
     tr_str_printf(&text, ", %s %% at most; GPUs busy", tr_show_num(num, 100.0 * f->kv_max));
     tr_str_printf(&text, " %s %% of the time", tr_show_num(num, 100.0 * f->busy_fraction));
+    if (f->prefix_hits_tok > 0)
+        tr_str_printf(
+            &text, "; %s %% of prompt tokens came from the prefix cache, which lost %s blocks",
+            tr_show_num(num, 100.0 * (double)f->prefix_hits_tok / (double)f->prefix_queries_tok),
+            tr_units_show_count(a, f->evicted_blocks));
     if (f->switch_ns > 0)
         tr_str_printf(&text, "; %s turns of the time-slice ring, %s s spent switching",
                       tr_units_show_count(a, f->slices),
