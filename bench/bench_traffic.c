@@ -1,4 +1,5 @@
-/* How fast arrivals come: the chatbot's day drawn from its description, and a trace replayed. */
+/* How fast arrivals come: the chatbot's day drawn from its description, the same in sessions, and a
+ * trace replayed. */
 #include "traffic/traffic.h"
 
 #include <stdlib.h>
@@ -43,6 +44,12 @@ int main(void)
     tr_traffic_spec_init(&spec);
     tr_traffic_aks_chatbot(&spec);
     int rc = measure("traffic: chatbot day", &spec);
+    spec.system_tok = 400;
+    spec.sessions.turns = 5.0;
+    spec.sessions.message = (struct tr_length){.kind = TR_LENGTH_FIXED, .fixed_tok = 100};
+    spec.sessions.think_ns = 30 * TR_NS_PER_S;
+    spec.sessions.think_cv = 1.0;
+    rc = rc ? rc : measure("traffic: chatbot day in sessions", &spec);
     tr_traffic_spec_init(&spec);
     snprintf(path, sizeof(path), "%s/examples/data/AzureLLMInferenceTrace_conv.csv",
              root ? root : ".");

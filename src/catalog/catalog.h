@@ -207,15 +207,16 @@ int tr_mig_maximal(const struct tr_gpu *gpu, bool all, int (*counts)[TR_MAX_PROF
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* What one pod of a part can use, as fractions of the card. */
+/* What one pod of a part can use while its neighbours idle, as fractions of the card: all of the
+ * part, or under MPS what its cap lets it have. */
 struct tr_share_hw {
     const struct tr_gpu *gpu;
     double ec;          /* gpu->ec, or ec_alone for a slice whose neighbours idle */
-    double sm_fraction; /* SMs of the part / SMs of the card */
-    double bw_fraction; /* memory slots of the part / slots of the card */
+    double sm_fraction; /* of the card's SMs */
+    double bw_fraction; /* of its bandwidth: memory slots, or what so few SMs can draw */
     int sms;
     int64_t mem_bytes; /* of the part */
-    int n_pods;        /* that share the part's memory */
+    int n_pods;        /* that share the part */
     enum tr_sharing sharing;
     bool mig;
 };
@@ -243,6 +244,9 @@ struct tr_memory_opts {
 void tr_memory_size(const struct tr_share_hw *hw, const struct tr_model *model,
                     const struct tr_precision *precision, const struct tr_memory_opts *opts,
                     struct tr_memory *out);
+/* The KV cache of each of `pods` pods that start at the same moment on one memory, each of which
+ * takes the others' weights, loaded while it measures, for its own. Negative: it does not start. */
+int64_t tr_memory_together_bytes(const struct tr_memory *m, int pods);
 /* Bytes of the model's weights held by one pod. */
 int64_t tr_model_weight_bytes(const struct tr_model *model, const struct tr_precision *precision);
 

@@ -14,7 +14,21 @@
 #define GRAPHS          0.55 /* logs: 0.5 to 0.65; inside the budget since vLLM 0.21 */
 #define CONTEXT         0.5  /* per process; 0.3 to 0.8 */
 
+/* Below this share of the SMs a kernel cannot keep the memory busy: an estimate (docs/model.md,
+ * "MPS"). */
+#define SMS_FOR_BANDWIDTH 0.6
+
 #define DEFAULT_UTILIZATION 0.92 /* vLLM since 2026-04 */
+
+/* The Kubernetes device plugin gives every MPS client the same share of the SMs, in whole per cent;
+ * the driver rounds to whole SMs. The cap holds whether or not the neighbours are busy. */
+static void cap_mps(struct tr_share_hw *hw)
+{
+    int percent = 100 / hw->n_pods;
+    hw->sms = hw->sms * percent / 100;
+    hw->sm_fraction = (double)hw->sms / hw->gpu->sms;
+    hw->bw_fraction = TR_MIN(1.0, hw->sm_fraction / SMS_FOR_BANDWIDTH);
+}
 
 struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part *part)
 {
@@ -35,6 +49,8 @@ struct tr_share_hw tr_share_hw_of(const struct tr_gpu *gpu, const struct tr_part
         hw.sm_fraction = (double)part->profile->sms / gpu->sms;
         hw.bw_fraction = (double)part->profile->mem_slots / gpu->mem_slots;
     }
+    if (part->sharing == TR_MPS)
+        cap_mps(&hw);
     return hw;
 }
 
@@ -69,13 +85,13 @@ void tr_memory_size(const struct tr_share_hw *hw, const struct tr_model *model,
                     struct tr_memory *out)
 {
     *out = (struct tr_memory){0};
-    /* Under MPS the device plugin gives each pod 1/N as a hard limit, in whole MiB; elsewhere every
-     * pod sees all of the part's memory and takes its fraction of that. */
-    bool limited = hw->sharing == TR_MPS;
-    int64_t mem = limited ? (hw->mem_bytes / hw->n_pods) >> 20 << 20 : hw->mem_bytes;
-    int pods = limited ? 1 : hw->n_pods;
+    /* Every pod sees all of the part's memory and takes its fraction of that. Under MPS it can
+     * allocate 1/N of it, in whole MiB, elsewhere what the others have left. */
+    int64_t mem = hw->mem_bytes, pods = hw->n_pods;
+    int64_t usable = hw->sharing == TR_MPS ? (mem / pods >> 20 << 20) * pods : mem;
     out->context_bytes = gib(CONTEXT);
-    out->utilization_max = (double)(mem - pods * out->context_bytes) / ((double)pods * (double)mem);
+    out->utilization_max =
+        (double)(usable - pods * out->context_bytes) / ((double)pods * (double)mem);
     out->utilization = opts->gpu_memory_utilization > 0 ? opts->gpu_memory_utilization
                                                         : default_utilization(out->utilization_max);
     out->budget_bytes = (int64_t)((double)mem * out->utilization);
@@ -93,4 +109,9 @@ void tr_memory_size(const struct tr_share_hw *hw, const struct tr_model *model,
         return;
     }
     size_blocks(out, out->kv_bytes / model->kv_bytes_per_tok);
+}
+
+int64_t tr_memory_together_bytes(const struct tr_memory *m, int pods)
+{
+    return m->kv_bytes - (pods - 1) * m->weights_bytes;
 }

@@ -1,7 +1,6 @@
 /* The step-time equations of docs/model.md, tabulated. All arithmetic is + - * / and roots made of
  * them, so that a table has the same bits on every machine. */
-#include "engine/steptime.h"
-
+#include "engine/engine.h"
 #include "num/num.h"
 
 #define PS_PER_S 1e12
@@ -54,6 +53,26 @@ static double layer_s(const struct tr_gpu *gpu, const struct rates *r, const str
            tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, 2.0 * f, d) +
            tr_steptime_gemm_s(r->layer_flops, r->bytes, r->weight_bytes, tokens, d, f) +
            4.0 * r->gemm_s + elementwise_bytes / r->bytes + gpu->tl_s;
+}
+
+/* The terms of the GEMMs above, before their 3-norm, on the whole card: sums over k x n of the
+ * layer's four, and over the widths k + n that a token is read and written in. */
+static void demand_init(struct tr_steptime *st, const struct tr_share_hw *hw,
+                        const struct rates *share, const struct tr_model *m)
+{
+    double d = m->hidden, f = m->ffn, h = m->head_dim, layers = m->layers;
+    double q_width = m->heads * h, qkv_width = (m->heads + 2.0 * m->kv_heads) * h;
+    double area = d * qkv_width + q_width * d + 2.0 * f * d + d * f;
+    double widths = (d + qkv_width) + (q_width + d) + (d + 2.0 * f) + (f + d);
+    double elementwise = 8.0 * d + 3.0 * f + 2.0 * (m->heads + m->kv_heads) * h;
+    double head_area = (double)m->vocab * d, bytes_per_s = share->bytes / hw->bw_fraction;
+    st->sm_fraction = hw->sm_fraction;
+    st->bw_fraction = hw->bw_fraction;
+    st->token_arithmetic_s = layers * 2.0 * area * hw->sm_fraction / share->layer_flops;
+    st->row_arithmetic_s = 2.0 * head_area * hw->sm_fraction / share->head_flops;
+    st->weights_memory_s = (layers * share->weight_bytes * area + 2.0 * head_area) / bytes_per_s;
+    st->token_memory_s = layers * 2.0 * (widths + elementwise) / bytes_per_s;
+    st->row_memory_s = 2.0 * (d + m->vocab) / bytes_per_s;
 }
 
 int tr_steptime_capture_sizes(int max_num_seqs, int *sizes, int max)
@@ -122,6 +141,7 @@ void tr_steptime_init(struct tr_steptime *st, struct tr_arena *arena, const stru
         .async = async,
         .capture_max = capture_max,
     };
+    demand_init(st, hw, &r, model);
 }
 
 int64_t tr_steptime_chunk_ps(const struct tr_steptime *st, int32_t q, int32_t c)
@@ -137,6 +157,21 @@ int64_t tr_steptime_ps(const struct tr_steptime *st, int32_t tokens, int32_t row
     tr_assert(tokens <= st->max_tok && rows <= st->max_rows);
     return st->tok_ps[tokens] + st->row_ps[rows] + st->host_ps + st->dec_ps * decodes +
            st->ctx_ps * context_tok + chunks_ps;
+}
+
+struct tr_demand tr_steptime_demand(const struct tr_steptime *st, const struct tr_step *step)
+{
+    int tokens = step->tokens <= st->capture_max ? padded(step->tokens) : step->tokens;
+    int64_t attention_ps = step->chunks_ps - st->ctx_ps * step->chunk_context_tok;
+    double gemms_s = st->token_arithmetic_s * tokens + st->row_arithmetic_s * step->rows;
+    double traffic_s =
+        st->weights_memory_s + st->token_memory_s * tokens + st->row_memory_s * step->rows;
+    double on_sms_ps = (double)(attention_ps + st->dec_ps * step->decodes);
+    double kv_ps = (double)(st->ctx_ps * (step->context_tok + step->chunk_context_tok));
+    return (struct tr_demand){
+        .arithmetic_ps = (int64_t)(gemms_s * PS_PER_S + on_sms_ps * st->sm_fraction),
+        .memory_ps = (int64_t)(traffic_s * PS_PER_S + kv_ps * st->bw_fraction),
+    };
 }
 
 int64_t tr_steptime_rest_ps(const struct tr_steptime *st, int32_t prompt_tok, int32_t cached_tok,

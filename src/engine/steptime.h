@@ -28,6 +28,11 @@ struct tr_steptime {
     int64_t seq_ps;        /* host time per sequence: contained in row_ps */
     double attn_s;         /* prefill attention: seconds per (query, key) pair, all layers */
     double s0_tok;         /* its start-up, in tokens */
+    /* What a step asks of the whole card, seconds: of its arithmetic per token and sampled row; of
+     * its memory for the weights, per token and per row. */
+    double token_arithmetic_s, row_arithmetic_s;
+    double weights_memory_s, token_memory_s, row_memory_s;
+    double sm_fraction, bw_fraction; /* of the share */
     bool async;      /* asynchronous scheduling: host time is part of the step's GPU segment */
     int capture_max; /* CUDA-graph padding up to this many tokens; 0: not padded */
 };
@@ -50,6 +55,16 @@ int64_t tr_steptime_chunk_ps(const struct tr_steptime *st, int32_t q, int32_t c)
  * up to `context_tok`, and `chunks_ps` the sum of tr_steptime_chunk_ps over the prefill chunks. */
 int64_t tr_steptime_ps(const struct tr_steptime *st, int32_t tokens, int32_t rows, int32_t decodes,
                        int64_t context_tok, int64_t chunks_ps);
+
+/* What a step asks of the card that it has a share of: for how long its arithmetic would keep all
+ * SMs busy, and its traffic the memory, at the rates that are attained. Arithmetic is what gets
+ * slower with fewer SMs, memory what gets slower with less bandwidth; launches and host time are
+ * neither. Both are at most the step's duration, and at most the share's fraction of it. */
+struct tr_demand {
+    int64_t arithmetic_ps, memory_ps;
+};
+struct tr_step;
+struct tr_demand tr_steptime_demand(const struct tr_steptime *st, const struct tr_step *step);
 
 /* The time from an idle engine to the first token of a prompt, chunked by `budget`; without API
  * time. The second: where its first `cached_tok` tokens are in the prefix cache. */

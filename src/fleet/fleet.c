@@ -171,10 +171,10 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
     struct tr_fleet_stats s = {.pods = f->n_pods, .simulated_pods = f->simulated_pods};
     double span_us = (double)TR_MAX(end_ns, 1) / 1000.0;
     for (int i = 0; i < f->n_devices; i++) {
-        struct tr_ring_stats ring = tr_device_ring_stats(f->device[i]);
-        s.busy_ns += ring.busy_ns;
-        s.switch_ns += ring.switch_ns;
-        s.slices += ring.slices;
+        struct tr_share_stats share = tr_device_stats(f->device[i]);
+        s.busy_ns += share.busy_ns;
+        s.switch_ns += share.switch_ns;
+        s.slices += share.slices;
     }
     s.busy_fraction = (double)s.busy_ns / 1000.0 / (span_us * f->n_devices);
     for (int pod = 0; pod < f->simulated_pods; pod++) {

@@ -91,6 +91,12 @@ static void gate_memory(struct tr_candidate *c, const struct tr_workload *w)
                    "KV cache of %" PRId64 " tokens (%.2f GiB) does not hold one request of "
                    "max_model_len %d: vLLM does not start",
                    m->kv_tok, gib(m->kv_bytes), c->engine[p].max_model_len);
+        else if (w->engine.gpu_memory_utilization > m->utilization_max &&
+                 c->hw[p].sharing == TR_MPS)
+            refuse(c, TR_GATE_MEMORY,
+                   "gpu_memory_utilization %.3f is more than MPS lets a pod allocate, 1/%d of the "
+                   "card less the CUDA context: at most %.3f",
+                   w->engine.gpu_memory_utilization, pods, m->utilization_max);
         else if (w->engine.gpu_memory_utilization > m->utilization_max && pods > 1)
             refuse(c, TR_GATE_MEMORY,
                    "gpu_memory_utilization %.3f starts fewer than %d pods: at most %.3f each",
@@ -179,7 +185,7 @@ static void build_alone(struct tr_candidate *c, struct tr_arena *arena, const st
             best = p;
     struct tr_share_hw hw = c->hw[best];
     const struct tr_engine_config *e = &c->engine[best];
-    if (is_slice(c, best))
+    if (is_slice(c, best) || hw.sharing == TR_MPS)
         hw.ec = c->gpu->ec_alone;
     c->fastest = best;
     tr_steptime_init(&c->alone, arena, &hw, w->model, c->precision, e->max_num_batched_tokens,
@@ -198,11 +204,8 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
         .precision = precision,
         .precision_order = precision_order,
     };
-    for (int p = 0; p < arrangement->n_parts; p++) {
-        if (arrangement->parts[p].sharing == TR_MPS)
-            refuse(c, TR_GATE_MODEL, "MPS is not simulated yet");
+    for (int p = 0; p < arrangement->n_parts; p++)
         build_part(c, p, arena, w);
-    }
     build_alone(c, arena, w);
     gate_quality(c, w);
     gate_isolation(c, s);
@@ -260,14 +263,14 @@ static double most_inside(const struct tr_candidate *c, const struct tr_objectiv
 }
 
 /* "0.65 s (0.80 s with all slices busy)": a MIG slice whose neighbours idle has more of the card's
- * power (docs/model.md, "MIG"). Elsewhere one figure. */
+ * power (docs/model.md, "MIG"). Elsewhere one figure: neighbours under MPS cost more than that. */
 static const char *prefill_range(char buf[64], const struct tr_candidate *c, int32_t prompt_tok)
 {
     char alone[24], all[24];
     int64_t alone_ns = idle_ttft_ns(c, &c->alone, prompt_tok);
     int64_t all_ns = idle_ttft_ns(c, &c->steptime[c->fastest], prompt_tok);
     tr_units_show_ns(alone, alone_ns);
-    if (all_ns == alone_ns)
+    if (all_ns == alone_ns || c->hw[c->fastest].sharing == TR_MPS)
         snprintf(buf, 64, "%s", alone);
     else
         snprintf(buf, 64, "%s (%s with all slices busy)", alone, tr_units_show_ns(all, all_ns));
@@ -337,6 +340,7 @@ struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const st
         f.device[p] = (struct tr_device_config){
             .engine = c->engine[p],
             .n_pods = c->arrangement.parts[p].n_pods,
+            .sharing = c->arrangement.parts[p].sharing,
             .quantum_ps = (int64_t)(c->gpu->quantum_s * 1e12),
             .switch_ps = (int64_t)(c->gpu->switch_s * 1e12),
         };

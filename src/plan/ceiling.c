@@ -108,20 +108,25 @@ int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q)
     return lo;
 }
 
-/* Fractions of the card that the arrangement's parts have together. */
-static void parts_sum(const struct tr_candidate *c, double *sm, double *bw)
+/* Pods under MPS use the card at once, each what its cap lets it have; those of a ring take turns
+ * on all of their part. */
+static double together(const struct tr_candidate *c, int p, double fraction)
 {
-    *sm = *bw = 0;
-    for (int p = 0; p < c->arrangement.n_parts; p++) {
-        *sm += c->hw[p].sm_fraction;
-        *bw += c->hw[p].bw_fraction;
-    }
+    const struct tr_part *part = &c->arrangement.parts[p];
+    return part->sharing == TR_MPS ? TR_MIN(1.0, fraction * part->n_pods) : fraction;
+}
+
+double tr_ceiling_bandwidth(const struct tr_candidate *c)
+{
+    double bw = 0;
+    for (int p = 0; p < c->arrangement.n_parts; p++)
+        bw += together(c, p, c->hw[p].bw_fraction);
+    return c->gpu->bandwidth * bw;
 }
 
 /* Little's law with the KV cache full, whatever max_num_seqs is set to: n requests in a pod, each
- * step reading the weights and n contexts, each request staying for its output steps. A share that
- * takes turns gets the card for 1/pods of the time, so its pods together do what one would with the
- * card to itself. */
+ * step reading the weights and n contexts, each request staying for its output steps. Pods that
+ * share bandwidth, by turns or at once, together do what one would with all of it to itself. */
 static double kv_bound(const struct tr_candidate *c, const struct tr_model *model,
                        const struct tr_lengths *l, double weight_read_bytes, double *concurrent)
 {
@@ -130,7 +135,7 @@ static double kv_bound(const struct tr_candidate *c, const struct tr_model *mode
     for (int p = 0; p < c->arrangement.n_parts; p++) {
         double n = (double)c->memory[p].kv_tok / l->resident_tok;
         double step_bytes = weight_read_bytes + n * context * (double)model->kv_bytes_per_tok;
-        double step_s = step_bytes / (c->gpu->bandwidth * c->hw[p].bw_fraction);
+        double step_s = step_bytes / (c->gpu->bandwidth * together(c, p, c->hw[p].bw_fraction));
         rate += n / (l->decoded_tok * step_s);
         *concurrent += n * c->arrangement.parts[p].n_pods;
     }
@@ -148,11 +153,15 @@ void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
 {
     const struct tr_precision *pr = cand->precision;
     const struct tr_gpu *gpu = cand->gpu;
-    double sm, bw;
+    double sm = 0, attained = 0;
     *out = (struct tr_ceiling){0};
     if (l->decoded_tok <= 0)
         return;
-    parts_sum(cand, &sm, &bw);
+    for (int p = 0; p < cand->arrangement.n_parts; p++) {
+        double part_sm = together(cand, p, cand->hw[p].sm_fraction);
+        sm += part_sm;
+        attained += gpu->peak_flops * part_sm * cand->hw[p].ec;
+    }
     double layer = 2.0 * (double)model->layer_params, head = 2.0 * (double)model->head_params;
     double attention = 4.0 * model->heads * model->head_dim * model->layers;
     struct tr_ceiling c = {
@@ -167,13 +176,10 @@ void tr_ceiling_compute(struct tr_ceiling *out, const struct tr_candidate *cand,
     };
     c.arithmetic = c.peak_flops / c.flops_per_request;
     c.arithmetic_cached = c.peak_flops / c.flops_cached;
-    double attained = 0;
-    for (int p = 0; p < cand->arrangement.n_parts; p++)
-        attained += gpu->peak_flops * cand->hw[p].sm_fraction * cand->hw[p].ec;
     attained *= tr_precision_cm(pr, gpu);
     c.arithmetic_attained = attained / c.flops_per_request;
     c.arithmetic_cached_attained = attained / c.flops_cached;
-    c.bandwidth = gpu->bandwidth * bw / c.kv_read_bytes;
+    c.bandwidth = tr_ceiling_bandwidth(cand) / c.kv_read_bytes;
     c.kv_memory = kv_bound(cand, model, l, c.weight_read_bytes, &c.concurrent);
     double memory = TR_MIN(c.bandwidth, c.kv_memory);
     c.lowest = TR_MIN(c.arithmetic, memory);

@@ -64,10 +64,7 @@ static void answer_line(struct tr_claim_answer *a, struct tr_arena *arena, const
 static void claim_rate(struct tr_claim_answer *a, struct tr_arena *arena)
 {
     const struct tr_ceiling *c = &a->candidate.ceiling;
-    const struct tr_gpu *gpu = a->candidate.gpu;
-    double rate = a->claim->request_rate, bw = 0;
-    for (int p = 0; p < a->candidate.arrangement.n_parts; p++)
-        bw += a->candidate.hw[p].bw_fraction;
+    double rate = a->claim->request_rate;
     answer_line(a, arena,
                 "arithmetic: %.1f TFLOP a request x %g/s = %.0f TFLOP/s of %.0f at peak: at most "
                 "%.1f requests/s, %.1f at the efficiency that is reached",
@@ -81,7 +78,7 @@ static void claim_rate(struct tr_claim_answer *a, struct tr_arena *arena)
                 "KV reads, even with every prompt cached: %.1f GB x %g/s = %.2f TB/s of %.2f: at "
                 "most %.1f requests/s",
                 c->kv_read_bytes / 1e9, rate, c->kv_read_bytes * rate / 1e12,
-                gpu->bandwidth * bw / 1e12, c->bandwidth);
+                tr_ceiling_bandwidth(&a->candidate) / 1e12, c->bandwidth);
     answer_line(a, arena,
                 "KV memory (Little's law): %.0f requests at a time, each for %.0f steps that read "
                 "the weights and their contexts: at most %.1f requests/s",

@@ -59,8 +59,7 @@ struct tr_ceiling {
 /* ---- candidates ----------------------------------------------------------------------------- */
 
 enum tr_gate {
-    TR_GATE_OK,    /* evaluated */
-    TR_GATE_MODEL, /* not modelled (yet) */
+    TR_GATE_OK, /* evaluated */
     TR_GATE_QUALITY,
     TR_GATE_ISOLATION,
     TR_GATE_GEOMETRY, /* this GPU cannot be divided so, another of the scenario can */
@@ -159,13 +158,15 @@ double tr_lengths_share(const struct tr_lengths *l, const int64_t *cum, int64_t 
 int32_t tr_lengths_prompt_quantile(const struct tr_lengths *l, double q);
 /* Peak FLOP/s of `sm_fraction` of the candidate's card: twice bf16 where fp8 is native. */
 double tr_ceiling_peak_flops(const struct tr_candidate *c, double sm_fraction);
+/* Bytes/s of the arrangement's parts together. */
+double tr_ceiling_bandwidth(const struct tr_candidate *c);
 /* All zero where every request is refused. */
 void tr_ceiling_compute(struct tr_ceiling *c, const struct tr_candidate *cand,
                         const struct tr_model *model, const struct tr_lengths *lengths);
 
 /* engine.max_model_len, or what the model can do. */
 int32_t tr_workload_model_len(const struct tr_workload *w);
-/* Fills a candidate from texts: gates QUALITY, ISOLATION, ENGINE, MEMORY, MODEL. `w` is the
+/* Fills a candidate from texts: gates QUALITY, ISOLATION, ENGINE, MEMORY. `w` is the
  * workload; TR_EINPUT only when the text itself cannot be parsed. */
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
                         const struct tr_node_type *node, const struct tr_arrangement *arrangement,

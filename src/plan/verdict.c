@@ -450,6 +450,11 @@ static void say_runner_up(struct tr_plan *plan)
             name, nodes, money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
 }
 
+static bool under_mps(const struct tr_candidate *c)
+{
+    return c->arrangement.parts[0].sharing == TR_MPS;
+}
+
 static void say_sureness(struct tr_plan *plan)
 {
     const struct tr_candidate *c = &plan->candidates[plan->pick];
@@ -466,6 +471,10 @@ static void say_sureness(struct tr_plan *plan)
         spread, c->gpu->name,
         c->gpu->standing == TR_ESTIMATE ? "estimates" : "fitted to measurements",
         100 * c->gpu->error);
+    const struct tr_candidate *next = plan->runner_up < 0 ? c : &plan->candidates[plan->runner_up];
+    if (under_mps(c) || under_mps(next))
+        say(plan, "Under MPS figures are less sure: to within 15 %%, tails within 40 %%; how pods "
+                  "slow each other down is fitted to one published case.");
     if (c->sampled_gpus > 0)
         say(plan,
             "--quick: %d of %d GPUs of the fleet were simulated, a sample without bias; the "
@@ -484,7 +493,6 @@ static void say_none(struct tr_plan *plan)
 static void not_modelled(struct tr_plan *plan)
 {
     static const char *const names[] = {
-        "MPS",
         "elastic KV (kvcached)",
         "model swapping",
         "sleep mode",

@@ -60,11 +60,11 @@ const char *tr_show_objective(char buf[64], const struct tr_objective *o)
 const char *tr_gate_name(enum tr_gate gate)
 {
     static const char *const names[] = {
-        [TR_GATE_OK] = "evaluated",      [TR_GATE_MODEL] = "not-modelled",
-        [TR_GATE_QUALITY] = "quality",   [TR_GATE_ISOLATION] = "isolation",
-        [TR_GATE_GEOMETRY] = "geometry", [TR_GATE_ENGINE] = "engine",
-        [TR_GATE_MEMORY] = "memory",     [TR_GATE_BOUND] = "bound",
-        [TR_GATE_FLEET] = "no-fleet",    [TR_GATE_STOPPED] = "stopped",
+        [TR_GATE_OK] = "evaluated",        [TR_GATE_QUALITY] = "quality",
+        [TR_GATE_ISOLATION] = "isolation", [TR_GATE_GEOMETRY] = "geometry",
+        [TR_GATE_ENGINE] = "engine",       [TR_GATE_MEMORY] = "memory",
+        [TR_GATE_BOUND] = "bound",         [TR_GATE_FLEET] = "no-fleet",
+        [TR_GATE_STOPPED] = "stopped",
     };
     tr_assert((size_t)gate < TR_LEN(names));
     return names[gate];

@@ -73,8 +73,11 @@ static void describe(const struct key *key, struct tr_str *out)
         break;
     case KEY_DURATION:
         tr_str_printf(out, "a duration such as %s", key->example);
-        add_bounds(key, key->max > 86400 ? "d" : "h", key->max / (key->max > 86400 ? 86400 : 3600),
-                   out);
+        if (key->max < 3600)
+            add_bounds(key, "s", key->max, out);
+        else
+            add_bounds(key, key->max > 86400 ? "d" : "h",
+                       key->max / (key->max > 86400 ? 86400 : 3600), out);
         break;
     case KEY_BOOL:
         tr_str_printf(out, "true or false");

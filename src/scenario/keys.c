@@ -25,6 +25,7 @@ static const char *const window_words[] = {"day", "spikes", NULL};
 static const char *const profile_words[] = {"aks-chatbot", NULL};
 static const char *const variant_words[] = {"literal", "capacity-relative", NULL};
 static const char *const format_words[] = {"azure", "vidur", "csv", NULL};
+static const char *const turns_words[] = {"geometric", "fixed", NULL};
 static const char *const arrival_words[] = {"poisson", "constant", "gamma", NULL};
 
 /* A table reads best one row after the other. */
@@ -325,6 +326,67 @@ const struct key tr_scenario_keys[] = {
      W(workload.traffic.output.max_tok),
      .doc = "Longer ones are set to this.",
      .example = "2048"},
+    {.path = TRAFFIC "system_prompt", .type = KEY_MAP,
+     .forms = WITH_PROFILE | WITH_RATE | WITH_RATES,
+     .doc = "What every prompt begins with, part of its `prompt_tokens`; a prefix cache computes "
+            "it once."},
+    {.path = TRAFFIC "system_prompt.tokens", .type = KEY_INT, .min = 1, .max = 10e6,
+     .flags = KEY_REQUIRED, W(workload.traffic.system_tok),
+     .doc = "Its length. A shorter prompt is the beginning of it.",
+     .example = "800"},
+    {.path = TRAFFIC "system_prompt.variants", .type = KEY_INT, .min = 1, .max = 1e6, .init = "1",
+     W(workload.traffic.system_variants),
+     .doc = "How many different ones there are; each session (request, where there are no "
+            "sessions) draws one of them.",
+     .example = "3"},
+    {.path = TRAFFIC "sessions", .type = KEY_MAP, .read = read_sessions,
+     .forms = WITH_PROFILE | WITH_RATE | WITH_RATES,
+     .doc = "The requests are turns of conversations: each prompt after the first is the prompt "
+            "before it, the answer to that and a new message. `prompt_tokens` is the first "
+            "prompt; a session ends before one would be longer than `prompt_tokens.max` (32,768 "
+            "where that is a number). Rates are still those of requests."},
+    {.path = TRAFFIC "sessions.turns", .type = KEY_NUMBER, .min = 1, .max = 1000,
+     .flags = KEY_REQUIRED, W(workload.traffic.sessions.turns),
+     .doc = "Turns of a session in the mean, were none cut short.",
+     .example = "5"},
+    {.path = TRAFFIC "sessions.turns_distribution", .type = KEY_WORD, .words = turns_words,
+     .init = "geometric", W(workload.traffic.sessions.fixed_turns),
+     .doc = "`geometric`: after each turn the chance of one more is the same. `fixed`: always so "
+            "many.",
+     .example = "fixed"},
+    {.path = TRAFFIC "sessions.message_tokens", .type = KEY_LENGTH, .min = 1, .max = 10e6,
+     .flags = KEY_REQUIRED, .read = read_length, W(workload.traffic.sessions.message),
+     .doc = "What a later turn adds to the conversation: a number, or a lognormal distribution.",
+     .example = "120"},
+    {.path = TRAFFIC "sessions.message_tokens.mean", .type = KEY_NUMBER, .min = 1, .max = 10e6,
+     .flags = KEY_REQUIRED, W(workload.traffic.sessions.message.mean),
+     .doc = "Mean of the lengths, bounds included.",
+     .example = "120"},
+    {.path = TRAFFIC "sessions.message_tokens.cv", .type = KEY_NUMBER, .max = 100,
+     .flags = KEY_REQUIRED | KEY_POSITIVE, W(workload.traffic.sessions.message.cv),
+     .doc = "Standard deviation over mean, before lengths are set to the bounds.",
+     .example = "1.0"},
+    {.path = TRAFFIC "sessions.message_tokens.min", .type = KEY_INT, .min = 1, .max = 10e6,
+     .init = "1", W(workload.traffic.sessions.message.min_tok),
+     .doc = "Shorter ones are set to this.",
+     .example = "1"},
+    {.path = TRAFFIC "sessions.message_tokens.max", .type = KEY_INT, .min = 1, .max = 10e6,
+     .init = "32768", W(workload.traffic.sessions.message.max_tok),
+     .doc = "Longer ones are set to this.",
+     .example = "4096"},
+    {.path = TRAFFIC "sessions.think_time", .type = KEY_DURATION, .max = 86400,
+     .flags = KEY_REQUIRED, W(workload.traffic.sessions.think_ns),
+     .doc = "From the end of an answer to the next turn, in the mean (lognormal).",
+     .example = "30s"},
+    {.path = TRAFFIC "sessions.think_cv", .type = KEY_NUMBER, .max = 5, .init = "1",
+     W(workload.traffic.sessions.think_cv),
+     .doc = "Its standard deviation over its mean; 0 is always the same.",
+     .example = "1"},
+    {.path = TRAFFIC "sessions.nominal_tpot", .type = KEY_DURATION, .max = 10, .init = "25ms",
+     W(workload.traffic.sessions.tpot_ns),
+     .doc = "Time for each token of an answer, by which the next turn is timed; no system is "
+            "asked, so that every arrangement gets the same requests.",
+     .example = "25ms"},
     {.path = TRAFFIC "rate_scale", .type = KEY_NUMBER, .min = 0.001, .max = 1000, .init = "1",
      W(workload.traffic.rate_scale),
      .doc = "Multiplies every rate; a trace's gaps are divided by it.",

@@ -131,6 +131,7 @@ int read_rate(struct reader *, void *, const struct key *, const struct tr_node 
 int read_knots(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_spikes(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_length(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_sessions(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_time_unit(struct reader *, void *, const struct key *, const struct tr_node *);
 
 /* ---- checks between keys -------------------------------------------------------------------- */

@@ -212,6 +212,18 @@ int read_length(struct reader *r, void *base, const struct key *key, const struc
     return 0;
 }
 
+int read_sessions(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
+{
+    char prefix[96];
+
+    if (node->kind != TR_NODE_MAP)
+        return key_refuse(r, key, node);
+    key_prefix(key, prefix);
+    if (read_defaults(r, base, IN_SCENARIO, prefix) < 0)
+        return TR_EINPUT;
+    return read_map(r, base, prefix, node);
+}
+
 /* ---- checks --------------------------------------------------------------------------------- */
 
 /* Requests that the description asks for, in the mean; a spike is counted with its whole peak. */
@@ -306,6 +318,16 @@ static int check_times(struct reader *r, struct tr_traffic_spec *t)
     return check_spikes(r, t);
 }
 
+static int check_sessions(struct reader *r, const struct tr_traffic_spec *t)
+{
+    const struct tr_node *sessions = find_node(r, "workload.traffic.sessions");
+    struct tr_err e = {0};
+
+    if (sessions && tr_sessions_check(t, &e) < 0)
+        return tr_node_err(r->err, sessions, "traffic.sessions: %s", e.text);
+    return 0;
+}
+
 int check_traffic(struct reader *r)
 {
     struct tr_traffic_spec *t = &r->s->workload.traffic;
@@ -331,6 +353,8 @@ int check_traffic(struct reader *r)
                                    "or {mean, cv, min, max}",
                                    lengths[i]);
     }
+    if ((rc = check_sessions(r, t)) < 0)
+        return rc;
     n = expected_requests(t);
     if (n < 1)
         return tr_node_err(r->err, map,

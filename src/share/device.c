@@ -1,4 +1,4 @@
-/* Engines on a ring. */
+/* Engines on a ring or an overlap. */
 #include "share/device.h"
 
 #include <stdlib.h>
@@ -20,7 +20,11 @@ struct pod {
 
 struct tr_device {
     struct tr_device_config cfg;
-    struct tr_ring ring;
+    bool mps;
+    union {
+        struct tr_ring ring;
+        struct tr_overlap overlap; /* mps */
+    };
     struct pod pod[TR_MAX_PODS];
     struct letter *inbox; /* ring buffer, by reach_ns */
     size_t inbox_cap, inbox_head, inbox_n;
@@ -67,8 +71,13 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
     d->cfg = *config;
     d->sink = sink;
     d->sink_arg = sink_arg;
-    tr_ring_init(&d->ring, config->n_pods, config->quantum_ps, config->switch_ps);
-    d->ring.exact = config->exact;
+    d->mps = config->sharing == TR_MPS;
+    if (d->mps) {
+        tr_overlap_init(&d->overlap, config->n_pods);
+    } else {
+        tr_ring_init(&d->ring, config->n_pods, config->quantum_ps, config->switch_ps);
+        d->ring.exact = config->exact;
+    }
     for (int i = 0; i < config->n_pods; i++) {
         d->pod[i] = (struct pod){.device = d, .number = i};
         d->pod[i].engine = tr_engine_new(&config->engine, pod_sink, &d->pod[i]);
@@ -95,18 +104,58 @@ void tr_device_trace(struct tr_device *d, tr_trace_sink *sink, void *arg)
     d->trace_arg = arg;
 }
 
+/* ---- the hardware ----------------------------------------------------------------------------
+ */
+
+static void hw_post(struct tr_device *d, int ctx, const struct tr_work *work)
+{
+    if (d->mps)
+        tr_overlap_post(&d->overlap, ctx, d->now_ns, work);
+    else
+        tr_ring_post(&d->ring, ctx, d->now_ns, work);
+}
+
+static int hw_advance(struct tr_device *d, int64_t until_ns, int *ctx, int64_t *end_ns,
+                      int64_t *lost_ps)
+{
+    return d->mps ? tr_overlap_advance(&d->overlap, until_ns, ctx, end_ns, lost_ps)
+                  : tr_ring_advance(&d->ring, until_ns, ctx, end_ns, lost_ps);
+}
+
+static int64_t hw_skip(struct tr_device *d, int ctx, int64_t growth_ps, int64_t most,
+                       int64_t until_ns, int64_t *end_ns)
+{
+    return d->mps ? tr_overlap_skip(&d->overlap, ctx, growth_ps, most, until_ns, end_ns)
+                  : tr_ring_skip(&d->ring, ctx, growth_ps, most, until_ns, end_ns);
+}
+
+static int32_t demand_of(int64_t asked_ps, int64_t gpu_ps)
+{
+    double share = (double)asked_ps / (double)gpu_ps;
+    return (int32_t)(TR_MIN(share, 1.0) * TR_DEMAND_ONE + 0.5);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------
+ */
+
 /* An asynchronous engine has prepared the next step before the GPU needs it: what host time its fit
  * leaves is part of the segment. A synchronous one shows its host time as gaps. */
-static struct tr_work work_of(const struct tr_steptime *st, const struct tr_step *step)
+static struct tr_work work_of(const struct tr_device *d, const struct tr_step *step)
 {
+    const struct tr_steptime *st = d->cfg.engine.steptime;
     struct tr_work w = {.gpu_ps = step->duration_ps};
-    if (st->async)
-        return w;
-    int64_t host_ps = st->host_ps + st->seq_ps * step->rows;
-    w.gpu_ps -= host_ps;
-    w.gaps = TR_SYNC_GAPS;
-    w.gap_ps = TR_MIN(TR_SYNC_GAP_MAX_PS, host_ps / (TR_SYNC_GAPS + 1));
-    w.delay_ps = host_ps - w.gaps * w.gap_ps;
+    if (!st->async) {
+        int64_t host_ps = st->host_ps + st->seq_ps * step->rows;
+        w.gpu_ps -= host_ps;
+        w.gaps = TR_SYNC_GAPS;
+        w.gap_ps = TR_MIN(TR_SYNC_GAP_MAX_PS, host_ps / (TR_SYNC_GAPS + 1));
+        w.delay_ps = host_ps - w.gaps * w.gap_ps;
+    }
+    if (d->mps) {
+        struct tr_demand demand = tr_steptime_demand(st, step);
+        w.arithmetic = demand_of(demand.arithmetic_ps, w.gpu_ps);
+        w.memory = demand_of(demand.memory_ps, w.gpu_ps);
+    }
     return w;
 }
 
@@ -118,8 +167,8 @@ static void pod_fill(struct tr_device *d, struct pod *p)
         struct tr_step *step = &p->step[(p->first + p->in_flight) & 1];
         if (!tr_engine_schedule(p->engine, d->now_ns, step))
             return;
-        struct tr_work w = work_of(d->cfg.engine.steptime, step);
-        tr_ring_post(&d->ring, p->number, d->now_ns, &w);
+        struct tr_work w = work_of(d, step);
+        hw_post(d, p->number, &w);
         p->in_flight++;
         d->live++;
         trace(d, "step", p->number, -1, step);
@@ -153,11 +202,14 @@ static int64_t skip_stretch(struct tr_device *d, int ctx, int64_t until_ns)
     int64_t calm = tr_engine_calm(p->engine);
     if (calm == 0)
         return 0;
-    int64_t n =
-        tr_ring_skip(&d->ring, ctx, tr_engine_step_growth_ps(p->engine), calm, until_ns, &end_ns);
-    if (n > 0) {
-        tr_engine_skip(p->engine, n, end_ns, p->step, 2);
-        d->now_ns = end_ns;
+    int64_t n = hw_skip(d, ctx, tr_engine_step_growth_ps(p->engine), calm, until_ns, &end_ns);
+    if (n == 0)
+        return 0;
+    tr_engine_skip(p->engine, n, end_ns, p->step, 2);
+    d->now_ns = end_ns;
+    for (int k = 0; d->mps && k < 2; k++) {
+        struct tr_work w = work_of(d, &p->step[(p->first + k) & 1]);
+        tr_overlap_demand(&d->overlap, ctx, k, &w);
     }
     return n;
 }
@@ -214,7 +266,7 @@ int64_t tr_device_advance(struct tr_device *d, int64_t until_ns)
         int ctx;
         for (int i = 0; stretches && i < d->cfg.n_pods; i++)
             events += skip_stretch(d, i, bound_ns);
-        while (tr_ring_advance(&d->ring, bound_ns, &ctx, &end_ns, &lost_ps)) {
+        while (hw_advance(d, bound_ns, &ctx, &end_ns, &lost_ps)) {
             step_done(d, ctx, end_ns, lost_ps);
             events += 1 + (stretches ? skip_stretch(d, ctx, bound_ns) : 0);
         }
@@ -234,7 +286,7 @@ const struct tr_engine *tr_device_engine(const struct tr_device *d, int pod)
     return d->pod[pod].engine;
 }
 
-struct tr_ring_stats tr_device_ring_stats(const struct tr_device *d)
+struct tr_share_stats tr_device_stats(const struct tr_device *d)
 {
-    return tr_ring_stats(&d->ring);
+    return d->mps ? tr_overlap_stats(&d->overlap) : tr_ring_stats(&d->ring);
 }

@@ -1,9 +1,10 @@
 /* device: the engines on one piece of GPU hardware, and the requests on their way to them.
  *
- * A device is a whole card or one MIG instance: a ring and an engine per pod. Parts of a card that
- * MIG separates do not couple, so they are devices of their own. The device moves requests from its
- * inbox to the engines when they reach them (API time after they were sent), asks idle engines for
- * steps, posts steps to the ring and tells engines when they end.
+ * A device is a whole card or one MIG instance: an engine per pod, and what decides who runs when:
+ * a ring, or under MPS an overlap. Parts of a card that MIG separates do not couple, so they are
+ * devices of their own. The device moves requests from its inbox to the engines when they reach
+ * them (API time after they were sent), asks idle engines for steps, posts steps to the hardware
+ * and tells engines when they end.
  *
  * It has no clock: tr_device_advance processes what happens before a moment, in the order of (time,
  * kind, sequence): arrivals, then ends of steps. Simulation and emulation drive the same object.
@@ -12,6 +13,7 @@
 #define TR_SHARE_DEVICE_H
 
 #include "engine/engine.h"
+#include "share/overlap.h"
 #include "share/ring.h"
 
 /* API ingestion: tokenising, HTTP and IPC in front of the engine; occupies no GPU (docs/model.md).
@@ -25,7 +27,8 @@
 struct tr_device_config {
     struct tr_engine_config engine; /* of every pod */
     int n_pods;
-    int first_pod; /* number of the first pod in the fleet, for records and traces */
+    int first_pod;           /* number of the first pod in the fleet, for records and traces */
+    enum tr_sharing sharing; /* of the pods: MPS overlaps them, all else takes turns */
     int64_t quantum_ps, switch_ps;
     bool exact; /* step by step, slice by slice: the oracle of stretches and skipped rounds */
 };
@@ -60,6 +63,6 @@ int64_t tr_device_advance(struct tr_device *d, int64_t until_ns);
 /* Requests sent to the pod that have not left it. */
 int32_t tr_device_outstanding(const struct tr_device *d, int pod);
 const struct tr_engine *tr_device_engine(const struct tr_device *d, int pod);
-struct tr_ring_stats tr_device_ring_stats(const struct tr_device *d);
+struct tr_share_stats tr_device_stats(const struct tr_device *d);
 
 #endif

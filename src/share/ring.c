@@ -240,12 +240,6 @@ int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_
     return 0;
 }
 
-/* The time that n pieces take, the first of which has `left_ps` to go and was `gpu_ps` long. */
-static int64_t pieces_ps(int64_t n, int64_t left_ps, int64_t gpu_ps, int64_t growth_ps)
-{
-    return left_ps + (n - 1) * gpu_ps + n * (n - 1) / 2 * growth_ps;
-}
-
 int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
                      int64_t *end_ns)
 {
@@ -258,15 +252,10 @@ int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most
     for (int i = 0; i < r->n; i++)
         if (i != ctx && r->ctx[i].queued > 0)
             return 0;
-    int64_t n = 0, step = 1;
-    while (step < most)
-        step *= 2;
-    for (; step > 0; step /= 2)
-        if (n + step <= most && pieces_ps(n + step, c->left_ps, gpu_ps, growth_ps) < limit_ps)
-            n += step;
+    int64_t span_ps, n = tr_work_fit(c->left_ps, gpu_ps, growth_ps, most, limit_ps, &span_ps);
     if (n == 0)
         return 0;
-    run_on(r, pieces_ps(n, c->left_ps, gpu_ps, growth_ps));
+    run_on(r, span_ps);
     c->work[0].gpu_ps += n * growth_ps;
     c->work[1].gpu_ps += n * growth_ps;
     c->left_ps = c->work[0].gpu_ps;
@@ -275,9 +264,9 @@ int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most
     return n;
 }
 
-struct tr_ring_stats tr_ring_stats(const struct tr_ring *r)
+struct tr_share_stats tr_ring_stats(const struct tr_ring *r)
 {
-    return (struct tr_ring_stats){
+    return (struct tr_share_stats){
         .busy_ns = r->busy_ns + r->busy_ps / TR_PS_PER_NS,
         .switch_ns = r->switched_ns + r->switched_ps / TR_PS_PER_NS,
         .slices = r->slices,

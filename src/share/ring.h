@@ -18,21 +18,7 @@
 #ifndef TR_SHARE_RING_H
 #define TR_SHARE_RING_H
 
-#include "base/base.h"
-#include "catalog/catalog.h"
-
-struct tr_work {
-    int64_t gpu_ps;   /* GPU time, > 0 */
-    int64_t delay_ps; /* host time before it is ready, counted from the post */
-    int gaps;         /* it is cut into gaps + 1 equal segments */
-    int64_t gap_ps;   /* with this much host time between them */
-};
-
-struct tr_ring_stats {
-    int64_t busy_ns;   /* running work */
-    int64_t switch_ns; /* handing over */
-    int64_t slices;    /* turns, skipped rounds included */
-};
+#include "share/work.h"
 
 struct tr_ring {
     int n;
@@ -76,6 +62,6 @@ int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_
 int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
                      int64_t *end_ns);
 
-struct tr_ring_stats tr_ring_stats(const struct tr_ring *r);
+struct tr_share_stats tr_ring_stats(const struct tr_ring *r);
 
 #endif

@@ -9,11 +9,12 @@
 
 #include "traffic/traffic.h"
 
-#define TR_MAX_TOK     10000000 /* longest prompt or answer, far above any model's context */
-#define TR_MAX_RATE    1e6      /* 1/s */
-#define TR_MAX_SPAN_NS (INT64_C(36525) * 86400 * TR_NS_PER_S) /* 100 years, as in base/units */
-#define TR_MAX_SPIKES  10000
-#define TR_MAX_TENANTS 1000000
+#define TR_MAX_TOK      10000000 /* longest prompt or answer, far above any model's context */
+#define TR_MAX_RATE     1e6      /* 1/s */
+#define TR_MAX_SPAN_NS  (INT64_C(36525) * 86400 * TR_NS_PER_S) /* 100 years, as in base/units */
+#define TR_MAX_SPIKES   10000
+#define TR_MAX_TENANTS  1000000
+#define TR_MAX_VARIANTS 1000000 /* of the system prompt */
 
 /* ---- rate ----------------------------------------------------------------------------------- */
 
@@ -31,6 +32,8 @@ struct tr_rate {
  * tau/64, whose chords overstate its requests by 1 in 49,000; everything else is exact. */
 int tr_rate_build(const struct tr_traffic_spec *spec, int64_t end_ns, struct tr_rate *out,
                   struct tr_err *err);
+/* Puts `lead_ns` at the rate of time 0 before all, and moves the rest that much later. */
+void tr_rate_lead(struct tr_rate *rate, int64_t lead_ns);
 void tr_rate_free(struct tr_rate *rate);
 
 /* ---- trace ---------------------------------------------------------------------------------- */
@@ -42,8 +45,9 @@ struct tr_trace_row {
 
 struct tr_trace {
     struct tr_trace_row *rows;
-    int32_t *tenants;  /* by row, NULL when the file has none */
-    int32_t *sessions; /* by row, -1: none; NULL when the file has none */
+    int32_t *tenants;    /* by row, NULL when the file has none */
+    int32_t *sessions;   /* by row, -1: none; NULL when the file has none */
+    int32_t *system_tok; /* by row: end of the system prompt, of drawn sessions that are kept */
     size_t n;
     int n_tenants; /* 0 when the file has none */
 };

@@ -11,6 +11,8 @@ void tr_traffic_spec_init(struct tr_traffic_spec *spec)
     *spec = (struct tr_traffic_spec){.process = TR_POISSON,
                                      .burstiness = 1.0,
                                      .modulation_time_ns = 5 * SECOND,
+                                     .system_variants = 1,
+                                     .sessions = {.tpot_ns = 25 * TR_NS_PER_MS},
                                      .rate_scale = 1.0,
                                      .n_tenants = 1};
 }

@@ -218,6 +218,22 @@ int tr_rate_build(const struct tr_traffic_spec *spec, int64_t end_ns, struct tr_
     return 0;
 }
 
+void tr_rate_lead(struct tr_rate *rate, int64_t lead_ns)
+{
+    struct tr_rate_segment *segments = tr_calloc(rate->n + 1, sizeof(*segments));
+    double r0 = rate->segments[0].r0;
+
+    segments[0] = (struct tr_rate_segment){0, lead_ns, r0, r0};
+    for (size_t i = 0; i < rate->n; i++) {
+        segments[i + 1] = rate->segments[i];
+        segments[i + 1].t0_ns += lead_ns;
+        segments[i + 1].t1_ns += lead_ns;
+    }
+    free(rate->segments);
+    rate->segments = segments;
+    rate->n++;
+}
+
 void tr_rate_free(struct tr_rate *rate)
 {
     free(rate->segments);

@@ -1,38 +1,10 @@
-/* source: the iterator over arrivals, whatever they come from. */
-#include "traffic/synth.h"
+/* source: iterators over arrivals: opened, cloned, kept, closed. */
+#include "traffic/source.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-enum kind { KIND_TRACE, KIND_SYNTH, KIND_KEPT, KIND_LIKE };
-
-/* What the iterators of one tr_source_open share: read-only, freed with the last of them. */
-struct traffic {
-    atomic_int users;
-    bool is_trace;
-    struct tr_trace trace;
-    double time_scale; /* of a trace: times are divided by it */
-    struct tr_synth_model synth;
-    struct tr_tokens prompt, output;
-    int n_tenants;
-    double *up_to; /* n_tenants: cumulative shares */
-    uint64_t prompt_stream, output_stream, tenant_stream, row_stream, like_gap_stream;
-};
-
-struct tr_source {
-    struct traffic *traffic;
-    enum kind kind;
-    uint64_t seed;
-    int64_t span_ns;
-    uint64_t index; /* of the next arrival */
-    struct tr_synth synth;
-    /* Poisson like the traffic: the sum of unit gaps so far, the rate, how many. */
-    double gaps, rate;
-    int64_t n;
-};
-
-static void traffic_release(struct traffic *t)
+static void traffic_release(struct tr_traffic *t)
 {
     if (atomic_fetch_sub(&t->users, 1) > 1)
         return;
@@ -40,11 +12,12 @@ static void traffic_release(struct traffic *t)
     tr_rate_free(&t->synth.rate);
     tr_tokens_free(&t->prompt);
     tr_tokens_free(&t->output);
+    tr_tokens_free(&t->sessions.message);
     free(t->up_to);
     free(t);
 }
 
-static struct tr_source *source_new(struct traffic *t, enum kind kind, uint64_t seed)
+static struct tr_source *source_new(struct tr_traffic *t, enum tr_source_kind kind, uint64_t seed)
 {
     struct tr_source *src = tr_calloc(1, sizeof(*src));
 
@@ -54,12 +27,16 @@ static struct tr_source *source_new(struct traffic *t, enum kind kind, uint64_t 
     src->seed = seed;
     src->synth.model = &t->synth;
     src->synth.seed = seed;
+    src->sessions.model = &t->sessions;
+    src->sessions.seed = seed;
+    src->sessions.starts = &src->synth;
     tr_source_rewind(src);
     return src;
 }
 
 /* Shares may be missing for a single tenant. */
-static int init_tenants(struct traffic *t, const struct tr_traffic_spec *spec, struct tr_err *err)
+static int init_tenants(struct tr_traffic *t, const struct tr_traffic_spec *spec,
+                        struct tr_err *err)
 {
     double sum = 0.0;
 
@@ -87,7 +64,7 @@ static int init_tenants(struct traffic *t, const struct tr_traffic_spec *spec, s
     return 0;
 }
 
-static int open_trace(struct traffic *t, const struct tr_traffic_spec *spec,
+static int open_trace(struct tr_traffic *t, const struct tr_traffic_spec *spec,
                       struct tr_trace_info *info, struct tr_err *err)
 {
     struct tr_csv *csv;
@@ -114,14 +91,18 @@ static int open_trace(struct traffic *t, const struct tr_traffic_spec *spec,
     return 0;
 }
 
-/* The time of row `i` under the rate scale. */
-static int64_t trace_time(const struct traffic *t, size_t i)
+static int check_system_prompt(const struct tr_traffic_spec *spec, struct tr_err *err)
 {
-    int64_t time_ns = t->trace.rows[i].time_ns;
-    return t->time_scale == 1.0 ? time_ns : (int64_t)((double)time_ns / t->time_scale);
+    if (spec->system_tok < 0 || spec->system_tok > TR_MAX_TOK)
+        return tr_err_set(err, TR_EINPUT, "a system prompt of %d tokens; allowed are 0 to %d",
+                          spec->system_tok, TR_MAX_TOK);
+    if (spec->system_variants < 1 || spec->system_variants > TR_MAX_VARIANTS)
+        return tr_err_set(err, TR_EINPUT, "%d system prompts; allowed are 1 to %d",
+                          spec->system_variants, TR_MAX_VARIANTS);
+    return 0;
 }
 
-static int open_description(struct traffic *t, const struct tr_traffic_spec *spec,
+static int open_description(struct tr_traffic *t, const struct tr_traffic_spec *spec,
                             struct tr_err *err)
 {
     int rc = tr_tokens_init(&t->prompt, &spec->prompt, "prompt length", err);
@@ -130,25 +111,72 @@ static int open_description(struct traffic *t, const struct tr_traffic_spec *spe
         rc = tr_tokens_init(&t->output, &spec->output, "output length", err);
     if (rc == 0)
         rc = tr_synth_model_init(&t->synth, spec, err);
+    if (rc == 0)
+        rc = check_system_prompt(spec, err);
+    t->system_tok = spec->system_tok;
+    t->system_variants = spec->system_variants;
+    t->has_sessions = spec->sessions.turns != 0.0;
+    if (rc == 0 && t->has_sessions)
+        rc = tr_sessions_model_init(&t->sessions, spec, &t->prompt, &t->output, &t->synth, err);
     return rc;
+}
+
+static void init_streams(struct tr_traffic *t)
+{
+    t->prompt_stream = tr_rng_stream("traffic prompt", 0, 0);
+    t->output_stream = tr_rng_stream("traffic output", 0, 0);
+    t->tenant_stream = tr_rng_stream("traffic tenant", 0, 0);
+    t->row_stream = tr_rng_stream("traffic row", 0, 0);
+    t->like_gap_stream = tr_rng_stream("traffic capacity gap", 0, 0);
+    t->system_stream = tr_rng_stream("traffic system prompt", 0, 0);
+    t->system_key_stream = tr_rng_stream("traffic system prompt key", 0, 0);
+    t->session_key_stream = tr_rng_stream("traffic session key", 0, 0);
+}
+
+/* The end of the period or, where max_requests cuts sessions, the time of the last arrival. */
+static int64_t span_of_sessions(struct tr_source *src)
+{
+    const struct tr_sessions_model *m = src->sessions.model;
+    struct tr_turn turn = {0};
+
+    if (!m->max_requests)
+        return m->end_ns;
+    while (tr_sessions_next(&src->sessions, &turn))
+        continue;
+    int64_t span_ns = src->sessions.given == m->max_requests ? turn.time_ns : m->end_ns;
+    tr_source_rewind(src);
+    return span_ns;
+}
+
+static struct tr_source *first_source(struct tr_traffic *t, uint64_t seed)
+{
+    struct tr_source *src = source_new(t,
+                                       t->is_trace       ? TR_FROM_TRACE
+                                       : t->has_sessions ? TR_FROM_SESSIONS
+                                                         : TR_FROM_LENGTHS,
+                                       seed);
+
+    if (t->is_trace)
+        src->span_ns = tr_trace_time(t, t->trace.n - 1);
+    else if (t->has_sessions)
+        src->span_ns = span_of_sessions(src);
+    else
+        src->span_ns = tr_synth_span_ns(&t->synth, seed);
+    return src;
 }
 
 int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_source **out,
                    struct tr_trace_info *info, struct tr_err *err)
 {
     struct tr_trace_info unused;
-    struct traffic *t = tr_calloc(1, sizeof(*t));
+    struct tr_traffic *t = tr_calloc(1, sizeof(*t));
     int rc = 0;
 
     *out = NULL;
     info = info ? info : &unused;
     *info = (struct tr_trace_info){0};
     atomic_store(&t->users, 1);
-    t->prompt_stream = tr_rng_stream("traffic prompt", 0, 0);
-    t->output_stream = tr_rng_stream("traffic output", 0, 0);
-    t->tenant_stream = tr_rng_stream("traffic tenant", 0, 0);
-    t->row_stream = tr_rng_stream("traffic row", 0, 0);
-    t->like_gap_stream = tr_rng_stream("traffic capacity gap", 0, 0);
+    init_streams(t);
     if (!(spec->rate_scale >= 1e-6 && spec->rate_scale <= 1e6))
         rc = tr_err_set(err, TR_EINPUT, "rate scale %g; allowed are 1e-6 to 1e6", spec->rate_scale);
     if (rc == 0 && spec->max_requests < 0)
@@ -158,105 +186,10 @@ int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_
         rc = init_tenants(t, spec, err);
     if (rc == 0)
         rc = spec->trace ? open_trace(t, spec, info, err) : open_description(t, spec, err);
-    if (rc == 0) {
-        *out = source_new(t, t->is_trace ? KIND_TRACE : KIND_SYNTH, seed);
-        (*out)->span_ns =
-            t->is_trace ? trace_time(t, t->trace.n - 1) : tr_synth_span_ns(&t->synth, seed);
-    }
+    if (rc == 0)
+        *out = first_source(t, seed);
     traffic_release(t);
     return rc;
-}
-
-static int32_t draw_tenant(const struct tr_source *src)
-{
-    const struct traffic *t = src->traffic;
-
-    if (!t->up_to)
-        return 0;
-    double u = tr_rng_unit(src->seed, t->tenant_stream, src->index);
-    int lo = 0, hi = t->n_tenants - 1; /* the first whose cumulative share is above u */
-    while (lo < hi) {
-        int mid = lo + (hi - lo) / 2;
-        if (u < t->up_to[mid])
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
-/* Lengths, tenant and session of row `i`. */
-static void fill_from_row(const struct tr_source *src, size_t i, struct tr_arrival *out)
-{
-    const struct tr_trace *trace = &src->traffic->trace;
-
-    out->prompt_tok = trace->rows[i].prompt_tok;
-    out->output_tok = trace->rows[i].output_tok;
-    out->tenant = trace->tenants ? trace->tenants[i] : draw_tenant(src);
-    out->session = trace->sessions ? trace->sessions[i] : -1;
-}
-
-static void fill_from_lengths(const struct tr_source *src, struct tr_arrival *out)
-{
-    const struct traffic *t = src->traffic;
-
-    out->prompt_tok = tr_tokens_draw(&t->prompt, src->seed, t->prompt_stream, src->index);
-    out->output_tok = tr_tokens_draw(&t->output, src->seed, t->output_stream, src->index);
-    out->tenant = draw_tenant(src);
-    out->session = -1;
-}
-
-static bool like_next(struct tr_source *src, struct tr_arrival *out)
-{
-    const struct traffic *t = src->traffic;
-
-    if ((int64_t)src->index >= src->n)
-        return false;
-    src->gaps += tr_rng_exp(src->seed, t->like_gap_stream, src->index);
-    out->time_ns = (int64_t)(src->gaps / src->rate * 1e9);
-    if (!t->is_trace) {
-        fill_from_lengths(src, out);
-        return true;
-    }
-    double u = tr_rng_unit(src->seed, t->row_stream, src->index);
-    size_t i = (size_t)(u * (double)t->trace.n);
-    fill_from_row(src, TR_MIN(i, t->trace.n - 1), out);
-    return true;
-}
-
-int tr_source_next(struct tr_source *src, struct tr_arrival *out)
-{
-    const struct traffic *t = src->traffic;
-    bool more = false;
-
-    out->priority = 0;
-    out->chain = (struct tr_chain){0};
-    switch (src->kind) {
-    case KIND_TRACE:
-        more = src->index < t->trace.n;
-        if (more) {
-            out->time_ns = trace_time(t, src->index);
-            fill_from_row(src, src->index, out);
-        }
-        break;
-    case KIND_SYNTH:
-        more = tr_synth_next(&src->synth, &out->time_ns);
-        if (more)
-            fill_from_lengths(src, out);
-        break;
-    case KIND_KEPT:
-        more = src->index < t->trace.n;
-        if (more) {
-            out->time_ns = t->trace.rows[src->index].time_ns;
-            fill_from_row(src, src->index, out);
-        }
-        break;
-    case KIND_LIKE:
-        more = like_next(src, out);
-        break;
-    }
-    src->index += more;
-    return more;
 }
 
 void tr_source_rewind(struct tr_source *src)
@@ -264,30 +197,45 @@ void tr_source_rewind(struct tr_source *src)
     src->index = 0;
     src->gaps = 0.0;
     tr_synth_rewind(&src->synth);
+    tr_sessions_rewind(&src->sessions);
 }
 
 void tr_source_keep(struct tr_source *src, int64_t most)
 {
-    struct tr_trace *kept = &src->traffic->trace;
-    struct tr_trace_row *rows = NULL;
+    struct tr_trace kept = {0};
     struct tr_arrival a;
-    size_t n = 0, cap = 0;
+    size_t cap = 0, cap_sessions = 0, cap_system = 0;
 
-    if (src->kind != KIND_SYNTH)
+    if (src->kind != TR_FROM_LENGTHS && src->kind != TR_FROM_SESSIONS)
         return;
     tr_source_rewind(src);
-    while ((int64_t)n <= most && tr_source_next(src, &a)) {
-        tr_grow(&rows, &cap, n + 1, sizeof *rows);
-        rows[n++] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};
+    while ((int64_t)kept.n <= most && tr_source_next(src, &a)) {
+        size_t i = kept.n++;
+        tr_grow(&kept.rows, &cap, kept.n, sizeof(*kept.rows));
+        kept.rows[i] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};
+        if (!src->traffic->has_sessions)
+            continue;
+        tr_assert(a.session <= INT32_MAX);
+        tr_grow(&kept.sessions, &cap_sessions, kept.n, sizeof(*kept.sessions));
+        kept.sessions[i] = (int32_t)a.session;
+        tr_grow(&kept.system_tok, &cap_system, kept.n, sizeof(*kept.system_tok));
+        kept.system_tok[i] = a.chain.n > 1 ? a.chain.own[0].end_tok : 0;
     }
     tr_source_rewind(src);
-    if ((int64_t)n > most) {
-        free(rows);
+    if ((int64_t)kept.n > most) {
+        tr_trace_free(&kept);
         return;
     }
-    kept->rows = rows;
-    kept->n = n;
-    src->kind = KIND_KEPT;
+    src->traffic->trace = kept;
+    src->kind = TR_FROM_KEPT;
+}
+
+/* Sessions of a capacity run: as many starts as give requests at the source's rate. */
+static void start_at_rate(struct tr_source *src)
+{
+    src->sessions.starts = NULL;
+    src->sessions.start_rate = src->rate / src->traffic->sessions.turns_out;
+    src->sessions.most = src->n;
 }
 
 struct tr_source *tr_source_clone(const struct tr_source *src)
@@ -297,18 +245,23 @@ struct tr_source *tr_source_clone(const struct tr_source *src)
     copy->span_ns = src->span_ns;
     copy->rate = src->rate;
     copy->n = src->n;
+    if (src->sessions.most)
+        start_at_rate(copy);
     return copy;
 }
 
 struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
                                          uint64_t seed)
 {
-    struct tr_source *like = source_new(src->traffic, KIND_LIKE, seed);
+    struct tr_traffic *t = src->traffic;
+    struct tr_source *like = source_new(t, t->has_sessions ? TR_FROM_SESSIONS : TR_FROM_LIKE, seed);
 
     tr_assert(rate > 0.0 && n > 0 && (double)n / rate < 3e9); /* 95 years */
     like->rate = rate;
     like->n = n;
     like->span_ns = (int64_t)((double)n / rate * 1e9);
+    if (t->has_sessions)
+        start_at_rate(like);
     return like;
 }
 
@@ -326,6 +279,7 @@ void tr_source_close(struct tr_source *src)
 {
     if (!src)
         return;
+    tr_sessions_free(&src->sessions);
     traffic_release(src->traffic);
     free(src);
 }

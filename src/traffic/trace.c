@@ -325,5 +325,6 @@ void tr_trace_free(struct tr_trace *trace)
     free(trace->rows);
     free(trace->tenants);
     free(trace->sessions);
+    free(trace->system_tok);
     *trace = (struct tr_trace){0};
 }

@@ -49,6 +49,19 @@ struct tr_length {
     int32_t min_tok, max_tok;
 };
 
+/* Conversations. The first prompt of one is drawn from the traffic's prompt lengths; each later one
+ * is the prompt before it, the answer to that and a new message, and comes when that answer has
+ * been given (output tokens x TPOT) and read. A session ends before a prompt would be longer than
+ * the prompt lengths' max_tok (32,768 where they are fixed). Rates stay those of requests. */
+struct tr_sessions_spec {
+    double turns;     /* per session, geometric with this mean; 0: no sessions */
+    bool fixed_turns; /* always `turns`, a whole number */
+    struct tr_length message;
+    int64_t think_ns; /* mean; lognormal */
+    double think_cv;
+    int64_t tpot_ns; /* nominal: no system is asked */
+};
+
 enum tr_process { TR_POISSON, TR_CONSTANT, TR_GAMMA };
 
 struct tr_traffic_spec {
@@ -69,6 +82,11 @@ struct tr_traffic_spec {
     double modulation_variance; /* of the multiplier; ln multiplier has variance ln(1 + this) */
     int64_t modulation_time_ns; /* correlation time of its logarithm; constant over 1 s */
     struct tr_length prompt, output;
+    /* What the prompts of a description share. The first system_tok tokens of each are one of
+     * system_variants system prompts, drawn evenly for a session or, without these, a request. */
+    int32_t system_tok; /* 0: none */
+    int32_t system_variants;
+    struct tr_sessions_spec sessions;
 
     /* Applies to both. */
     double rate_scale;      /* 1; a trace's times are divided by it */
@@ -81,8 +99,11 @@ struct tr_traffic_spec {
 /* The AKS chatbot case: knots, spikes, modulation and lengths filled in (static storage); what else
  * the description holds stays as it is. */
 void tr_traffic_aks_chatbot(struct tr_traffic_spec *spec);
-/* Sensible zeroes: rate_scale 1, burstiness 1, one tenant. */
+/* Sensible zeroes: rate_scale 1, burstiness 1, one tenant, one system prompt, TPOT 25 ms. */
 void tr_traffic_spec_init(struct tr_traffic_spec *spec);
+
+/* Are the sessions of the description possible? */
+int tr_sessions_check(const struct tr_traffic_spec *spec, struct tr_err *err);
 
 /* ---- sources -------------------------------------------------------------------------------- */
 
@@ -106,9 +127,9 @@ void tr_source_rewind(struct tr_source *src);
 /* A second, independent iterator over the same arrivals (for another thread), at their start. The
  * two share a trace's rows, which are freed with the last of them. */
 struct tr_source *tr_source_clone(const struct tr_source *src);
-/* Synthetic traffic of at most `most` requests is drawn once and kept (16 bytes a request) by this
- * iterator and its later clones, which then yield the same arrivals faster. Does nothing otherwise.
- * Call it before the source is cloned for other threads. */
+/* Synthetic traffic of at most `most` requests is drawn once and kept (16 bytes a request, 8 more
+ * with sessions) by this iterator and its later clones, which then yield the same arrivals faster.
+ * Does nothing otherwise. Call it before the source is cloned for other threads. */
 void tr_source_keep(struct tr_source *src, int64_t most);
 /* The end of the period: duration of a description, the last arrival of a trace; the last arrival
  * also where max_requests cuts a description short. */
@@ -120,7 +141,8 @@ void tr_source_close(struct tr_source *src);
 
 /* Constant Poisson at `rate`, for `n` arrivals, whose lengths and tenants are drawn from the
  * scenario's own traffic: the same length distribution, or the trace's own pairs drawn at random
- * with replacement. This is what capacity is measured with. */
+ * with replacement. Of traffic with sessions: the same sessions, started at a constant rate so that
+ * requests come at `rate` in the mean. This is what capacity is measured with. */
 struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
                                          uint64_t seed);
 

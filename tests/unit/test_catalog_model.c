@@ -363,13 +363,51 @@ static void the_largest_utilization_starts_all_pods(void **state)
     }
 }
 
+/* Each of N pods may allocate 1/N in whole MiB, its CUDA context included, and takes its
+ * utilization of the whole card, which is what it sees. */
 static void mps_divides_memory_hard(void **state)
 {
     (void)state;
-    struct tr_memory m =
-        size_of("A100-PCIe-80GB", "mps:2", "llama-3.1-8b", "bf16", (struct tr_memory_opts){0});
-    assert_true(m.utilization == 0.92);
-    assert_true(near(in_gib(m.budget_bytes), 0.92 * 79.25 / 2, 1e-4));
+    for (int n = 2; n <= 5; n++) {
+        char text[16];
+        snprintf(text, sizeof text, "mps:%d", n);
+        struct tr_memory m =
+            size_of("A100-PCIe-80GB", text, "llama-3.2-1b", "bf16", (struct tr_memory_opts){0});
+        int64_t limit = (int64_t)(79.25 * TR_GIB / n) >> 20 << 20;
+        assert_true(m.budget_bytes + m.context_bytes <= limit);
+        assert_true(
+            near(m.utilization_max, (double)(limit - m.context_bytes) / (79.25 * TR_GIB), 1e-9));
+        assert_true(m.utilization + 0.001 > m.utilization_max);
+    }
+}
+
+/* The device plugin's cap: floor(100/N) per cent of the SMs in whole SMs, neighbours or not. Few
+ * SMs cannot draw all of the bandwidth. */
+static void mps_caps_the_sms(void **state)
+{
+    static const struct {
+        const char *gpu;
+        int n, sms;
+        double bandwidth;
+    } cases[] = {{"A100-PCIe-80GB", 2, 54, 0.5 / 0.6},  /* 50 % of 108 */
+                 {"A100-PCIe-80GB", 3, 35, 0.5401},     /* 33 %: 35.64 */
+                 {"A100-PCIe-80GB", 4, 27, 0.25 / 0.6}, /* 25 % */
+                 {"H100-SXM5-80GB", 7, 18, 0.2273},     /* 14 % of 132: 18.48 */
+                 {"L4", 16, 3, 0.0862}};                /* 6 % of 58: 3.48 */
+    (void)state;
+    for (size_t i = 0; i < TR_LEN(cases); i++) {
+        const struct tr_gpu *gpu = NULL;
+        assert_int_equal(tr_catalog_gpu(cat, cases[i].gpu, NULL, &gpu, NULL), 0);
+        struct tr_part part = {.sharing = TR_MPS, .n_pods = cases[i].n};
+        struct tr_share_hw hw = tr_share_hw_of(gpu, &part);
+        assert_int_equal(hw.sms, cases[i].sms);
+        assert_true(near(hw.sm_fraction, (double)cases[i].sms / gpu->sms, 1e-9));
+        assert_true(near(hw.bw_fraction, cases[i].bandwidth, 1e-3));
+        assert_int_equal(hw.mem_bytes, gpu->mem_bytes);
+        part.sharing = TR_TIMESLICE;
+        hw = tr_share_hw_of(gpu, &part);
+        assert_true(hw.sms == gpu->sms && hw.bw_fraction == 1);
+    }
 }
 
 static void values_from_a_log_win(void **state)
@@ -401,6 +439,7 @@ int main(void)
         cmocka_unit_test(start_up_logs),
         cmocka_unit_test(the_largest_utilization_starts_all_pods),
         cmocka_unit_test(mps_divides_memory_hard),
+        cmocka_unit_test(mps_caps_the_sms),
         cmocka_unit_test(values_from_a_log_win),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -246,9 +246,11 @@ static void what_physics_allows_is_not_refuted(void **state)
     assert_int_equal(tr_check_exit(check), 0);
     /* Above the ceiling without a cache, below the one with it. */
     assert_true(answered(answer_to(check, "cached"), "possible only with prompts that are cached"));
-    /* MPS is not simulated; its arithmetic is that of the card all the same. */
-    assert_true(answered(answer_to(check, "mps"), "25.0 TFLOP a request x 2/s"));
-    assert_true(answer_to(check, "mps")->possible_rate < 0);
+    /* Both pods under MPS together have the arithmetic and bandwidth of the card, one has half. */
+    assert_true(
+        answered(answer_to(check, "mps"), "25.0 TFLOP a request x 2/s = 50 TFLOP/s of 312"));
+    assert_true(answered(answer_to(check, "mps"), "95.0 GB x 2/s = 0.19 TB/s of 1.94"));
+    assert_true(answered(answer_to(check, "mps"), "17.1 TFLOP of prefill on 54 of 108 SMs"));
     /* fp8 tensor cores: 60.0 TFLOP at 1,979 TFLOP/s. */
     assert_true(answered(answer_to(check, "fp8"), "at least 30 ms; claimed 50 ms"));
     assert_true(answered(answer_to(check, "fits"), "fits: a KV cache of 25792 tokens per pod"));

@@ -137,7 +137,7 @@ static int fill(void **state)
         .n_lines = 1,
         .lines = {"Pick whole bf16."},
         .n_not_modelled = 1,
-        .not_modelled = {"MPS"},
+        .not_modelled = {"sleep mode"},
     };
     return 0;
 }
@@ -220,7 +220,7 @@ static void the_table_has_every_answer(void **state)
     HAS_LINE(text, "Pick whole bf16.");
     HAS_LINE(text, "  met", "bursty", "-> whole or timeslice", "4.50");
     HAS_LINE(text, "timeslice:4", "another pod held the GPU");
-    HAS_LINE(text, "  - MPS");
+    HAS_LINE(text, "  - sleep mode");
     HAS_LINE(text, "tranche simulate hand.yaml --arrangement 'whole bf16' --nodes 4");
     free(text);
 }

@@ -35,7 +35,7 @@ struct ends {
         int ctx;
         int64_t end_ns, lost_ps;
     } end[8 * MAX_JOBS];
-    struct tr_ring_stats stats;
+    struct tr_share_stats stats;
 };
 
 /* Posts what can be posted at `now_ns`; the earliest time at which more can be. */

@@ -292,6 +292,33 @@ static void variants_of_traffic(void **state)
     assert_int_equal(s->workload.traffic.max_requests, 7);
     tr_scenario_free(s);
 
+    /* What prompts share, with what is left out at its default. */
+    s = parse_with(TRAFFIC, "traffic: {profile: aks-chatbot, system_prompt: {tokens: 800}, "
+                            "sessions: {turns: 2.5, message_tokens: {mean: 90, cv: 2}, "
+                            "think_time: 30s}}");
+    const struct tr_traffic_spec *t = &s->workload.traffic;
+    assert_int_equal(t->system_tok, 800);
+    assert_int_equal(t->system_variants, 1);
+    assert_float_equal(t->sessions.turns, 2.5, 0);
+    assert_false(t->sessions.fixed_turns);
+    assert_float_equal(t->sessions.message.mean, 90, 0);
+    assert_int_equal(t->sessions.message.max_tok, 32768);
+    assert_int_equal(t->sessions.think_ns, 30 * TR_NS_PER_S);
+    assert_float_equal(t->sessions.think_cv, 1, 0);
+    assert_int_equal(t->sessions.tpot_ns, 25 * TR_NS_PER_MS);
+    tr_scenario_free(s);
+    s = parse_with("duration: 1h",
+                   "duration: 1h, system_prompt: {tokens: 8, variants: 3}, "
+                   "sessions: {turns: 4, turns_distribution: fixed, message_tokens: 9, "
+                   "think_time: 1m, think_cv: 0.5, nominal_tpot: 10ms}");
+    t = &s->workload.traffic;
+    assert_int_equal(t->system_variants, 3);
+    assert_true(t->sessions.fixed_turns);
+    assert_int_equal(t->sessions.message.fixed_tok, 9);
+    assert_float_equal(t->sessions.think_cv, 0.5, 0);
+    assert_int_equal(t->sessions.tpot_ns, 10 * TR_NS_PER_MS);
+    tr_scenario_free(s);
+
     /* vllm bench serve's word alone says gamma; a constant rate has one knot. */
     s = parse_with("duration: 1h", "duration: 1h, burstiness: 2");
     assert_int_equal(s->workload.traffic.process, TR_GAMMA);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "engine/engine.h"
 #include "fixture.h"
 
 static struct tr_arena arena;
@@ -82,6 +83,19 @@ static double table_s(const struct tr_steptime *st, const struct batch *b)
     return (double)tr_steptime_ps(st, tokens, rows, b->decodes, b->context, chunks_ps) / 1e12;
 }
 
+static struct tr_demand demand(const struct tr_steptime *st, const struct batch *b)
+{
+    struct tr_step step = {
+        .tokens = b->decodes, .rows = b->decodes, .decodes = b->decodes, .context_tok = b->context};
+    for (int i = 0; i < b->n_chunks; i++) {
+        step.tokens += b->chunk[i].q;
+        step.rows += b->chunk[i].last;
+        step.chunks_ps += tr_steptime_chunk_ps(st, b->chunk[i].q, b->chunk[i].c);
+        step.chunk_context_tok += b->chunk[i].c;
+    }
+    return tr_steptime_demand(st, &step);
+}
+
 static const struct batch batches[] = {
     {.decodes = 1, .context = 1},
     {.decodes = 1, .context = 8000},
@@ -135,6 +149,69 @@ static void tables_are_the_equations(void **state)
     check_tables(&h100_hw, &int4, 0.85, 10e-6, true);
     check_tables(&h100_hw, &fp8, 1.6, 0, true);      /* tensor cores for it */
     check_tables(&pcie_hw, &fp8, 0.85, 14e-6, true); /* weights only */
+}
+
+/* FLOP of a step at the attained rate and its bytes at the attained bandwidth, on the whole card.
+ */
+static void demand_s(const struct case_ *c, const struct batch *b, double *arithmetic,
+                     double *memory)
+{
+    const struct tr_gpu *g = c->hw->gpu;
+    const struct tr_model *m = c->model;
+    double L = m->layers, d = m->hidden, H = m->heads, K = m->kv_heads, h = m->head_dim, f = m->ffn;
+    double weights = d * (H + 2 * K) * h + H * h * d + 3 * d * f;
+    double N = b->decodes, R = b->decodes, attention = 0, context = (double)b->context;
+    for (int i = 0; i < b->n_chunks; i++) {
+        double q = b->chunk[i].q, past = b->chunk[i].c;
+        N += q;
+        R += b->chunk[i].last;
+        context += past;
+        attention += 4 * H * h * (q * past + q * (q + 1) / 2) * (q + past + g->s0) / (q + past);
+    }
+    double bytes = L * c->wb * weights + 2.0 * m->vocab * d + 2 * R * (d + m->vocab);
+    bytes += L * 2 * N * (8 * d + 3 * f + 2 * (H + K) * h); /* elementwise */
+    bytes += L * 2 * N * (4 * d + 2 * (H + K) * h + 3 * f);
+    *arithmetic = L * 2 * weights * N / (c->hw->ec * c->cm * g->peak_flops) +
+                  2.0 * m->vocab * d * R / (c->hw->ec * g->peak_flops) +
+                  L * attention / (g->eap * g->peak_flops) + L * b->decodes * H * g->ta_s;
+    *memory =
+        bytes / (g->eb * g->bandwidth) + L * 2 * K * h * 2 * context / (g->ead * g->bandwidth);
+}
+
+/* A share of the card asks for no more of it than it has, and for the same whatever it has. */
+static void what_a_step_asks_of_the_card(void **state)
+{
+    (void)state;
+    struct tr_gpu h100 = gpu_h100();
+    const struct tr_precision *precisions[] = {&bf16, &int4};
+    for (int i = 0; i < 8; i++) {
+        struct tr_share_hw hw = share_whole(i & 1 ? &h100 : &a100_pcie);
+        const struct tr_precision *pr = precisions[i >> 1 & 1];
+        struct case_ c = {.hw = &hw, .model = &llama_8b, .wb = pr->weight_bytes, .cm = pr->cm};
+        struct tr_steptime st;
+        if (i & 4) {
+            hw.sm_fraction = 27.0 / 108;
+            hw.bw_fraction = 0.25 / 0.6;
+        }
+        tr_steptime_init(&st, &arena, &hw, &llama_8b, pr, 2048, 256, true, false);
+        for (size_t k = 0; k < TR_LEN(batches); k++) {
+            struct tr_demand got = demand(&st, &batches[k]);
+            double arithmetic, memory, duration_ps = 1e12 * table_s(&st, &batches[k]);
+            demand_s(&c, &batches[k], &arithmetic, &memory);
+            assert_true(fabs((double)got.arithmetic_ps / 1e12 / arithmetic - 1) < 1e-5);
+            assert_true(fabs((double)got.memory_ps / 1e12 / memory - 1) < 1e-5);
+            assert_true((double)got.arithmetic_ps <= duration_ps * hw.sm_fraction);
+            assert_true((double)got.memory_ps <= duration_ps * hw.bw_fraction);
+        }
+        clear(NULL);
+    }
+    /* Decoding asks for bandwidth, a prompt for arithmetic. */
+    struct tr_share_hw hw = share_whole(&a100_pcie);
+    struct tr_steptime st;
+    tr_steptime_init(&st, &arena, &hw, &llama_8b, &bf16, 2048, 256, true, false);
+    struct tr_demand decode = demand(&st, &batches[0]), prompt = demand(&st, &batches[6]);
+    assert_true(decode.memory_ps > 10 * decode.arithmetic_ps);
+    assert_true(prompt.arithmetic_ps > 4 * prompt.memory_ps);
 }
 
 static void a_step_is_affine_in_its_context(void **state)
@@ -322,6 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(tables_are_the_equations, clear),
+        cmocka_unit_test_teardown(what_a_step_asks_of_the_card, clear),
         cmocka_unit_test_teardown(a_step_is_affine_in_its_context, clear),
         cmocka_unit_test_teardown(a_prompt_alone_takes_its_chunks_in_turn, clear),
         cmocka_unit_test_teardown(a_prompt_on_the_smallest_slice_misses_half_a_second, clear),

@@ -1,0 +1,168 @@
+/* next: one arrival after the other, whatever they come from. */
+#include "traffic/source.h"
+
+/* Sessions are numbered like requests, so that what is drawn once for either has one index. */
+static int32_t draw_tenant(const struct tr_source *src, uint64_t index)
+{
+    const struct tr_traffic *t = src->traffic;
+
+    if (!t->up_to)
+        return 0;
+    double u = tr_rng_unit(src->seed, t->tenant_stream, index);
+    int lo = 0, hi = t->n_tenants - 1; /* the first whose cumulative share is above u */
+    while (lo < hi) {
+        int mid = lo + (hi - lo) / 2;
+        if (u < t->up_to[mid])
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+static void add_run(struct tr_chain *chain, uint64_t key, int32_t end_tok)
+{
+    chain->own[chain->n++] = (struct tr_run){key, end_tok};
+}
+
+/* The system prompt drawn for request or session `index`, up to `end_tok`. */
+static void add_system_prompt(const struct tr_source *src, uint64_t index, int32_t end_tok,
+                              struct tr_chain *chain)
+{
+    const struct tr_traffic *t = src->traffic;
+    uint64_t variant = 0;
+
+    if (t->system_variants > 1)
+        variant = (uint64_t)(tr_rng_unit(src->seed, t->system_stream, index) *
+                             (double)t->system_variants);
+    add_run(chain, tr_rng_u64(0, t->system_key_stream, variant), end_tok);
+}
+
+/* Whose a turn is and what its prompt shares. */
+static void fill_session(const struct tr_source *src, uint64_t session, int32_t system_tok,
+                         struct tr_arrival *out)
+{
+    out->tenant = draw_tenant(src, session);
+    out->session = (int64_t)session;
+    if (system_tok)
+        add_system_prompt(src, session, system_tok, &out->chain);
+    add_run(&out->chain, tr_rng_u64(0, src->traffic->session_key_stream, session), TR_CHAIN_OPEN);
+}
+
+/* The same of a request that belongs to no session. */
+static void fill_alone(const struct tr_source *src, struct tr_arrival *out)
+{
+    const struct tr_traffic *t = src->traffic;
+
+    out->tenant = draw_tenant(src, src->index);
+    out->session = -1;
+    if (t->system_tok)
+        add_system_prompt(src, src->index, TR_MIN(t->system_tok, out->prompt_tok), &out->chain);
+}
+
+static void fill_from_row(const struct tr_source *src, size_t i, struct tr_arrival *out)
+{
+    const struct tr_trace *trace = &src->traffic->trace;
+
+    out->prompt_tok = trace->rows[i].prompt_tok;
+    out->output_tok = trace->rows[i].output_tok;
+    out->tenant = trace->tenants ? trace->tenants[i] : draw_tenant(src, src->index);
+    out->session = trace->sessions ? trace->sessions[i] : -1;
+}
+
+static void fill_from_kept(const struct tr_source *src, struct tr_arrival *out)
+{
+    const struct tr_trace *kept = &src->traffic->trace;
+    size_t i = src->index;
+
+    out->time_ns = kept->rows[i].time_ns;
+    out->prompt_tok = kept->rows[i].prompt_tok;
+    out->output_tok = kept->rows[i].output_tok;
+    if (kept->sessions)
+        fill_session(src, (uint64_t)kept->sessions[i], kept->system_tok[i], out);
+    else
+        fill_alone(src, out);
+}
+
+static void fill_from_lengths(const struct tr_source *src, struct tr_arrival *out)
+{
+    const struct tr_traffic *t = src->traffic;
+
+    out->prompt_tok = tr_tokens_draw(&t->prompt, src->seed, t->prompt_stream, src->index);
+    out->output_tok = tr_tokens_draw(&t->output, src->seed, t->output_stream, src->index);
+    fill_alone(src, out);
+}
+
+static bool next_turn(struct tr_source *src, struct tr_arrival *out)
+{
+    struct tr_turn turn;
+
+    if (!tr_sessions_next(&src->sessions, &turn))
+        return false;
+    out->time_ns = turn.time_ns;
+    out->prompt_tok = turn.prompt_tok;
+    out->output_tok = turn.output_tok;
+    fill_session(src, turn.id >> TR_TURN_BITS, TR_MIN(src->traffic->system_tok, turn.first_tok),
+                 out);
+    return true;
+}
+
+static bool next_like(struct tr_source *src, struct tr_arrival *out)
+{
+    const struct tr_traffic *t = src->traffic;
+
+    if ((int64_t)src->index >= src->n)
+        return false;
+    src->gaps += tr_rng_exp(src->seed, t->like_gap_stream, src->index);
+    out->time_ns = (int64_t)(src->gaps / src->rate * 1e9);
+    if (!t->is_trace) {
+        fill_from_lengths(src, out);
+        return true;
+    }
+    double u = tr_rng_unit(src->seed, t->row_stream, src->index);
+    size_t i = (size_t)(u * (double)t->trace.n);
+    fill_from_row(src, TR_MIN(i, t->trace.n - 1), out);
+    return true;
+}
+
+int64_t tr_trace_time(const struct tr_traffic *t, size_t i)
+{
+    int64_t time_ns = t->trace.rows[i].time_ns;
+    return t->time_scale == 1.0 ? time_ns : (int64_t)((double)time_ns / t->time_scale);
+}
+
+int tr_source_next(struct tr_source *src, struct tr_arrival *out)
+{
+    const struct tr_traffic *t = src->traffic;
+    bool more = false;
+
+    out->priority = 0;
+    out->chain = (struct tr_chain){0};
+    switch (src->kind) {
+    case TR_FROM_TRACE:
+        more = src->index < t->trace.n;
+        if (more) {
+            out->time_ns = tr_trace_time(t, src->index);
+            fill_from_row(src, src->index, out);
+        }
+        break;
+    case TR_FROM_LENGTHS:
+        more = tr_synth_next(&src->synth, &out->time_ns);
+        if (more)
+            fill_from_lengths(src, out);
+        break;
+    case TR_FROM_SESSIONS:
+        more = next_turn(src, out);
+        break;
+    case TR_FROM_KEPT:
+        more = src->index < t->trace.n;
+        if (more)
+            fill_from_kept(src, out);
+        break;
+    case TR_FROM_LIKE:
+        more = next_like(src, out);
+        break;
+    }
+    src->index += more;
+    return more;
+}
