@@ -36,10 +36,13 @@ static int bench(const struct tr_scenario *s, struct tr_source *src,
     struct tr_arrangement a;
     const struct tr_precision *precision;
     static struct tr_candidate c;
-    struct tr_plan_opts opts = {.quick = true};
+    struct tr_plan_opts opts = {0};
     _Atomic int64_t simulated = 0;
-    struct tr_evaluation ev = {
-        .scenario = s, .opts = &opts, .source = src, .simulated = &simulated};
+    struct tr_evaluation ev = {.scenario = s,
+                               .opts = &opts,
+                               .source = src,
+                               .effort = tr_effort_quick,
+                               .simulated = &simulated};
     struct tr_sim_result result = {0};
     double speed[RUNS];
     int rc = tr_arrangement_parse(text, s->nodes[0]->gpu, s->catalog, &a, &precision, err);

@@ -97,6 +97,7 @@ struct tr_candidate {
 
     double capacity_rps, capacity_lo, capacity_hi; /* one GPU: median, lowest, highest over seeds */
     int capacity_seeds;
+    int64_t capacity_requests; /* of each run behind it, after a tenth of them as warm-up */
 
     int nodes;       /* the smallest fleet; 0: none found */
     bool beyond_max; /* above nodes.max */
@@ -104,6 +105,10 @@ struct tr_candidate {
     struct tr_sim_result result; /* of that fleet on the given traffic */
     enum tr_label label;
     int sampled_gpus; /* 0: all were simulated */
+    bool confirmed;   /* all GPUs, the whole traffic, the full capacity runs */
+    /* Of a confirmed one: what the sample that screened it says of the same fleet. */
+    int screened_gpus;      /* 0: none was taken */
+    double screened_inside; /* share of its requests inside every objective */
 
     int fail_nodes;                   /* the largest fleet found too small, 0: none */
     int64_t fail_missed[TR_N_CAUSES]; /* and why its requests were outside, by cause */
@@ -180,12 +185,28 @@ struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const st
 int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
                             struct tr_candidate **out, size_t *n, struct tr_err *err);
 
+/* How much is simulated for a figure. Pairs: [1] for arrangements whose pods take turns, of which a
+ * request costs ten times as much to simulate. */
+struct tr_effort {
+    int64_t requests[2]; /* of a capacity run, after a tenth of them as warm-up */
+    int seeds;           /* of which capacity is the median */
+    double precision;    /* to which each is found */
+    int64_t sample[2];   /* of a fleet, so many GPUs as see this many requests; 0: all */
+};
+bool tr_evaluate_turns(const struct tr_candidate *c);
+#define TR_CAPACITY_SEEDS 5
+extern const struct tr_effort tr_effort_quick;  /* --quick */
+extern const struct tr_effort tr_effort_screen; /* to find the candidates that can win */
+extern const struct tr_effort tr_effort_exact;  /* those: the definitions of docs/model.md */
+
+#define TR_QUEUE_LIMIT 1000000 /* a run in which more requests wait is over */
+
 struct tr_evaluation {
     const struct tr_scenario *scenario;
     const struct tr_plan_opts *opts;
     struct tr_source *source; /* cloned per run */
     const struct tr_spikes *spikes;
-    const struct tr_lengths *lengths;
+    struct tr_effort effort;
     _Atomic int64_t *simulated;
 };
 /* The scenario's traffic with rates of its own: those of a capacity-relative one are multiplied by
@@ -197,10 +218,56 @@ int tr_plan_traffic(const struct tr_scenario *s, const struct tr_plan_opts *opts
 /* TR_EINPUT where no request of the traffic decides about the objective. */
 int tr_plan_traffic_decides(const struct tr_scenario *s, const struct tr_spikes *spikes,
                             struct tr_err *err);
-/* Capacity of one GPU: median over seeds. */
+/* ---- searches -------------------------------------------------------------------------------- */
+
+/* A hunt for the highest load that meets the objective: of one GPU in requests/s, or one over the
+ * size of a fleet. A run says by how much it is off: ln of the requests outside over those that the
+ * objective forgives, where those that are outside even on an idle share count in neither. That
+ * grows about as a power of the load, and the next load is read off the line through two runs. */
+struct tr_hunt {
+    double met, over; /* the highest load met, the lowest not; 0: none yet */
+    double met_excess, over_excess;
+    double last, last_excess, slope;
+    int runs, in_a_row; /* in_a_row: with the same answer, the last one included */
+};
+/* That power, before anything was run: 1 where pods share their hardware (the chance of a busy
+ * neighbour), 3 in a queue. A hunt begins with it as its slope. */
+double tr_hunt_growth(const struct tr_candidate *c);
+void tr_hunt_learn(struct tr_hunt *h, double load, double excess);
+/* What to try next, so that met and over come to stand `precision` (0.02) apart. */
+double tr_hunt_next(const struct tr_hunt *h, double precision);
+/* Above 0 exactly where the run does not meet it. `expected`: requests of the whole run, of which
+ * one that stopped early has seen a part. */
+double tr_hunt_excess(const struct tr_candidate *c, const struct tr_sim_result *result,
+                      const struct tr_slo *slo, int64_t expected);
+
+/* Is the objective met, and not only because it cannot see a queue that grows for ever? */
+bool tr_objective_carried(const struct tr_sim_result *result, const struct tr_slo *slo);
+/* Capacity of one GPU: median over seeds. A capacity that is known already is where it begins. */
 int tr_evaluate_capacity(struct tr_candidate *c, const struct tr_evaluation *ev,
                          struct tr_err *err);
-/* The smallest fleet on the given traffic, its result, its cost. */
+
+/* The smallest fleet, found by trying sizes. */
+struct tr_sizing {
+    int nodes;                   /* 0: none was found */
+    struct tr_sim_result result; /* of that fleet, freed by the caller */
+    int sampled_gpus;            /* 0: all were simulated */
+    int fail_nodes;              /* the largest fleet found too small, 0: none */
+    int64_t fail_missed[TR_N_CAUSES];
+};
+/* One fleet on the traffic, as many of its GPUs as the effort says. */
+int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
+                    struct tr_sim_result *result, struct tr_err *err);
+/* The smallest fleet, searched from `guess` nodes on. */
+int tr_evaluate_size(const struct tr_candidate *c, const struct tr_evaluation *ev, int guess,
+                     struct tr_sizing *out, struct tr_err *err);
+/* Where the search begins: the fewest nodes that would do by a law of the requests outside over the
+ * load, minute by minute. */
+int tr_evaluate_guess(const struct tr_candidate *c, const struct tr_evaluation *ev);
+/* No fleet is smaller: nodes.min, and a pod for each tenant where they have their own. */
+int tr_evaluate_least(const struct tr_candidate *c, const struct tr_scenario *s);
+double tr_evaluate_cost(const struct tr_candidate *c, int nodes); /* USD a month */
+/* The same for a candidate: fills its fleet, its result, its cost; begins at its nodes, if any. */
 int tr_evaluate_fleet(struct tr_candidate *c, const struct tr_evaluation *ev, struct tr_err *err);
 /* The highest rate in requests/s at which `slo` is met by `c` on one GPU for requests like `src`;
  * 0 if none is. Found to `precision` (0.02). */
@@ -209,6 +276,35 @@ int tr_search_rate(const struct tr_candidate *c, const struct tr_workload *w,
                    int64_t warmup, double precision, double guess, uint64_t seed,
                    const struct tr_evaluation *ev, double *rate, struct tr_err *err);
 
+/* ---- the stages of a plan -------------------------------------------------------------------- */
+
+/* n pieces of work on all CPUs. An interruption leaves the rest undone. */
+struct tr_stage {
+    const struct tr_plan_opts *opts;
+    const char *name; /* what progress says */
+    double from, to;  /* of the whole plan */
+    _Atomic int64_t *simulated;
+    int (*fn)(void *arg, size_t i, struct tr_err *err);
+    void *arg;
+};
+/* The first error that is not TR_EINTR, else TR_EINTR if any piece was left. */
+int tr_stage_run(const struct tr_stage *stage, size_t n, struct tr_err *err);
+
+/* Every candidate through capacity and fleet on a sample; then, without --quick, those that can win
+ * once more with all that there is, until pick and runner-up are confirmed. */
+int tr_screen_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
+
+/* ---- the verdict ------------------------------------------------------------------------------
+ */
+
+/* Ranks all candidates anew: `order`, `pick`, `runner_up`, `meets`. */
+void tr_rank_all(struct tr_plan *plan);
+bool tr_rank_ranked(const struct tr_candidate *c);
+bool tr_rank_priced(const struct tr_candidate *c);
+/* What is compared: dollars, or GPUs where there are no prices. */
+double tr_rank_cost(const struct tr_candidate *c);
+/* The most frequent causes that have a tenth of the misses or more: at most two, returned. */
+int tr_top_causes(const int64_t *missed, enum tr_cause top[2]);
 /* Ranks, causes, rules and sentences. */
 void tr_verdict_make(struct tr_plan *plan);
 

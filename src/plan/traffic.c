@@ -35,7 +35,10 @@ int tr_plan_traffic(const struct tr_scenario *s, const struct tr_plan_opts *opts
                     _Atomic int64_t *simulated, struct tr_traffic_spec *out, double *capacity,
                     struct tr_err *err)
 {
-    struct tr_evaluation ev = {.scenario = s, .opts = opts, .simulated = simulated};
+    struct tr_evaluation ev = {.scenario = s,
+                               .opts = opts,
+                               .effort = opts->quick ? tr_effort_quick : tr_effort_exact,
+                               .simulated = simulated};
     struct tr_arena arena = {0};
     struct tr_lengths lengths;
     struct tr_trace_info info;

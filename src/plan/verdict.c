@@ -2,7 +2,6 @@
  * taken from the plan's own counters. */
 #include "plan/plan.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -29,88 +28,6 @@ static const char *name_of(struct tr_plan *plan, const struct tr_candidate *c)
                            c->node->name);
 }
 
-/* ---- ranking
- * -------------------------------------------------------------------------------------- */
-
-static bool ranked(const struct tr_candidate *c)
-{
-    return c->gate == TR_GATE_OK && c->nodes > 0;
-}
-
-static bool priced(const struct tr_candidate *c)
-{
-    return !isnan(c->usd_per_month);
-}
-
-/* What is compared within a class: dollars, or GPUs where there are no prices. */
-static double cost(const struct tr_candidate *c)
-{
-    return priced(c) ? c->usd_per_month : (double)c->nodes * c->node->gpus;
-}
-
-/* Fleets within nodes.max come first, then those whose price is known. */
-static int class_of(const struct tr_candidate *c)
-{
-    return (c->beyond_max ? 2 : 0) + (priced(c) ? 0 : 1);
-}
-
-/* Both cost the same within the tie: which is the better choice? */
-static bool simpler(const struct tr_candidate *a, const struct tr_candidate *b)
-{
-    int ra = tr_arrangement_rank(&a->arrangement), rb = tr_arrangement_rank(&b->arrangement);
-    if (ra != rb)
-        return ra < rb;
-    if (a->arrangement.n_pods != b->arrangement.n_pods)
-        return a->arrangement.n_pods < b->arrangement.n_pods;
-    if (a->precision_order != b->precision_order)
-        return a->precision_order < b->precision_order;
-    if (cost(a) != cost(b))
-        return cost(a) < cost(b);
-    return a->capacity_rps > b->capacity_rps; /* what is left for more traffic */
-}
-
-/* The best of those not yet ranked: of the first class that has any, the simplest of those within
- * 5 % of the cheapest. -1: none is left. */
-static int best_left(const struct tr_plan *plan)
-{
-    int best = -1, class = INT_MAX;
-    double least = INFINITY;
-    for (size_t i = 0; i < plan->n_candidates; i++) {
-        const struct tr_candidate *c = &plan->candidates[i];
-        if (!ranked(c) || c->rank > 0 || class_of(c) > class)
-            continue;
-        if (class_of(c) < class)
-            least = INFINITY;
-        class = class_of(c);
-        least = TR_MIN(least, cost(c));
-    }
-    for (size_t i = 0; i < plan->n_candidates; i++) {
-        const struct tr_candidate *c = &plan->candidates[i];
-        if (!ranked(c) || c->rank > 0 || class_of(c) != class || cost(c) > least * (1 + TR_TIE))
-            continue;
-        if (best < 0 || simpler(c, &plan->candidates[best]))
-            best = (int)i;
-    }
-    return best;
-}
-
-static void rank_all(struct tr_plan *plan)
-{
-    size_t n = 0;
-    int next;
-    plan->order = TR_ARENA_NEW(&plan->arena, size_t, plan->n_candidates);
-    while ((next = best_left(plan)) >= 0) {
-        plan->order[n++] = (size_t)next;
-        plan->candidates[next].rank = (int)n;
-    }
-    plan->pick = n > 0 ? (int)plan->order[0] : -1;
-    plan->runner_up = n > 1 ? (int)plan->order[1] : -1;
-    plan->meets = n > 0 && !plan->candidates[plan->pick].beyond_max;
-    for (size_t i = 0; i < plan->n_candidates; i++)
-        if (plan->candidates[i].rank == 0)
-            plan->order[n++] = i;
-}
-
 /* ---- causes
  * ----------------------------------------------------------------------------------------- */
 
@@ -131,25 +48,36 @@ static const char *cause_words(enum tr_cause cause)
     return words[cause];
 }
 
+int tr_top_causes(const int64_t *missed, enum tr_cause top[2])
+{
+    int64_t total = 0;
+    int n = 0;
+    for (int i = 0; i < TR_N_CAUSES; i++)
+        total += missed[i];
+    for (; n < 2; n++) {
+        int best = -1;
+        for (int i = 0; i < TR_N_CAUSES; i++)
+            if (missed[i] * 10 >= total && missed[i] > 0 && (n == 0 || (int)top[0] != i) &&
+                (best < 0 || missed[i] > missed[best]))
+                best = i;
+        if (best < 0)
+            break;
+        top[n] = (enum tr_cause)best;
+    }
+    return n;
+}
+
 /* "another pod held the GPU (63 %), queued for a place in the batch (30 %)" */
 static void causes_show(struct tr_str *out, const int64_t *missed)
 {
     int64_t total = 0;
-    bool used[TR_N_CAUSES] = {0};
+    enum tr_cause top[2];
+    int n = tr_top_causes(missed, top);
     for (int i = 0; i < TR_N_CAUSES; i++)
         total += missed[i];
-    for (int shown = 0; shown < 2; shown++) {
-        int top = -1;
-        for (int i = 0; i < TR_N_CAUSES; i++)
-            if (!used[i] && missed[i] * 10 >= total && missed[i] > 0 &&
-                (top < 0 || missed[i] > missed[top]))
-                top = i;
-        if (top < 0)
-            break;
-        used[top] = true;
-        tr_str_printf(out, "%s%s (%.0f %%)", shown > 0 ? ", " : "", cause_words((enum tr_cause)top),
-                      100.0 * (double)missed[top] / (double)total);
-    }
+    for (int i = 0; i < n; i++)
+        tr_str_printf(out, "%s%s (%.0f %%)", i > 0 ? ", " : "", cause_words(top[i]),
+                      100.0 * (double)missed[top[i]] / (double)total);
 }
 
 /* Why, of two that cost the same, `c` is not the better: "is not as simple as whole". */
@@ -172,11 +100,11 @@ static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
     struct tr_str s = {0};
     char usd[32], nodes[32];
-    double ratio = cost(c) / cost(pick);
+    double ratio = tr_rank_cost(c) / tr_rank_cost(pick);
     if (c->beyond_max && !pick->beyond_max)
         tr_str_printf(&s, "needs %s, more than nodes.max %d", nodes_of(nodes, c->nodes),
                       plan->scenario->nodes_max);
-    else if (priced(c) != priced(pick))
+    else if (tr_rank_priced(c) != tr_rank_priced(pick))
         tr_str_printf(&s, "needs %s of unknown price", nodes_of(nodes, c->nodes));
     else if (ratio <= 1 + TR_TIE)
         tr_str_printf(&s, "costs the same within %.0f %% and %s", 100 * TR_TIE,
@@ -319,7 +247,7 @@ static const struct tr_candidate *best_copies(const struct tr_plan *plan)
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
         bool fours = c->arrangement.n_pods == 4, best_fours = best && best->arrangement.n_pods == 4;
-        if (!ranked(c) || c->arrangement.mig || c->arrangement.n_pods < 2)
+        if (!tr_rank_ranked(c) || c->arrangement.mig || c->arrangement.n_pods < 2)
             continue;
         if (best == NULL || fours > best_fours || (fours == best_fours && c->rank < best->rank))
             best = c;
@@ -359,7 +287,7 @@ static void say_one_engine(struct tr_plan *plan)
     }
     if (copies != NULL)
         whole = find_whole(plan, copies);
-    if (whole == NULL || !ranked(whole)) {
+    if (whole == NULL || !tr_rank_ranked(whole)) {
         say(plan,
             "Share the engine, not the card: one engine batches the requests of all who "
             "use %s; copies of it on one card are a fallback%s.",
@@ -429,13 +357,13 @@ static void say_runner_up(struct tr_plan *plan)
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
     char usd[32], nodes[32];
-    double ratio = cost(next) / cost(pick);
+    double ratio = tr_rank_cost(next) / tr_rank_cost(pick);
     const char *name = name_of(plan, next);
     nodes_of(nodes, next->nodes);
     if (next->beyond_max && !pick->beyond_max)
         say(plan, "Runner-up %s: it needs %s, nodes.max is %d.", name, nodes,
             plan->scenario->nodes_max);
-    else if (priced(next) != priced(pick))
+    else if (tr_rank_priced(next) != tr_rank_priced(pick))
         say(plan, "Runner-up %s: it needs %s of unknown price.", name, nodes);
     else if (ratio <= 1 + TR_TIE)
         say(plan,
@@ -453,6 +381,34 @@ static void say_runner_up(struct tr_plan *plan)
 static bool under_mps(const struct tr_candidate *c)
 {
     return c->arrangement.parts[0].sharing == TR_MPS;
+}
+
+/* How far a sample of a fleet's GPUs is from the whole, where both were run; else that it was one.
+ */
+static void say_sample(struct tr_plan *plan)
+{
+    const struct tr_candidate *pick = &plan->candidates[plan->pick];
+    struct tr_str s = {0};
+    for (int i = 0; i < 2; i++) {
+        int index = i == 0 ? plan->pick : plan->runner_up;
+        const struct tr_candidate *c = index >= 0 ? &plan->candidates[index] : NULL;
+        if (c == NULL || c->screened_gpus == 0)
+            continue;
+        double whole = (double)c->result.outcome.inside_all / (double)c->result.outcome.offered;
+        tr_str_printf(&s, "%s a sample of %d of %d GPUs of %s is off by %.2f points",
+                      s.len > 0 ? "," : "", c->screened_gpus, c->nodes * c->node->gpus,
+                      name_of(plan, c), 100 * fabs(c->screened_inside - whole));
+    }
+    if (s.len > 0)
+        say(plan,
+            "Pick and runner-up were run on all of their GPUs over the whole of the traffic, what "
+            "cannot win on a sample of them. Of the share of requests inside the objective%s.",
+            s.text);
+    else if (pick->sampled_gpus > 0)
+        say(plan, "%d of %d GPUs of the pick's fleet were simulated, a sample without bias%s.",
+            pick->sampled_gpus, pick->nodes * pick->node->gpus,
+            plan->opts.quick ? " (--quick); the full plan simulates all" : "");
+    tr_str_free(&s);
 }
 
 static void say_sureness(struct tr_plan *plan)
@@ -475,11 +431,7 @@ static void say_sureness(struct tr_plan *plan)
     if (under_mps(c) || under_mps(next))
         say(plan, "Under MPS figures are less sure: to within 15 %%, tails within 40 %%; how pods "
                   "slow each other down is fitted to one published case.");
-    if (c->sampled_gpus > 0)
-        say(plan,
-            "--quick: %d of %d GPUs of the fleet were simulated, a sample without bias; the "
-            "full plan simulates all.",
-            c->sampled_gpus, c->nodes * c->node->gpus);
+    say_sample(plan);
 }
 
 static void say_none(struct tr_plan *plan)
@@ -505,7 +457,7 @@ static void not_modelled(struct tr_plan *plan)
 
 void tr_verdict_make(struct tr_plan *plan)
 {
-    rank_all(plan);
+    tr_rank_all(plan);
     causes_make(plan);
     rules_make(plan);
     not_modelled(plan);

@@ -6,7 +6,7 @@
 static void explain_capacity(struct tr_str *out, const struct tr_candidate *c)
 {
     struct tr_str text = {0};
-    char a[TR_SHOW], b[TR_SHOW], d[TR_SHOW];
+    char a[TR_SHOW], b[TR_SHOW], d[TR_SHOW], count[32];
 
     if (c->capacity_seeds == 0)
         return;
@@ -15,6 +15,9 @@ static void explain_capacity(struct tr_str *out, const struct tr_candidate *c)
     if (c->capacity_seeds > 1)
         tr_str_printf(&text, ": the median of %d seeds, %s to %s", c->capacity_seeds,
                       tr_show_num(b, c->capacity_lo), tr_show_num(d, c->capacity_hi));
+    else
+        tr_str_printf(&text, ": one seed, runs of %s requests",
+                      tr_units_show_count(count, c->capacity_requests));
     tr_text_wrap(out, "  capacity", LEAD, text.text);
     tr_str_free(&text);
 }

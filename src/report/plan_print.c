@@ -173,6 +173,7 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
     const struct tr_slo *slo = &plan->scenario->workload.slo;
     struct tr_table t = {.indent = 2};
     char a[TR_SHOW], sample[TR_SHOW];
+    bool rough = false;
 
     tr_table_column(&t, TR_RIGHT, NULL, "\n#");
     name_columns(&t, "\narrangement", "\nnode");
@@ -187,10 +188,12 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
         const struct tr_candidate *c = at(plan, i);
         if (!tr_candidate_ran(c))
             continue;
+        rough = rough || c->capacity_seeds < TR_CAPACITY_SEEDS;
         print_rank(&t, c);
         print_name(&t, plan, c);
         print_kv(&t, c);
-        tr_table_cell(&t, "%s", c->capacity_rps > 0.0 ? tr_show_num(a, c->capacity_rps) : "0");
+        tr_table_cell(&t, "%s%s", c->capacity_seeds < TR_CAPACITY_SEEDS ? "~" : "",
+                      c->capacity_rps > 0.0 ? tr_show_num(a, c->capacity_rps) : "0");
         tr_table_cell(&t, "%s", c->nodes > 0 ? tr_units_show_count(a, c->nodes) : "-");
         tr_table_cell(&t, "%s", c->nodes > 0 ? tr_show_num(a, c->usd_per_month) : "-");
         inside_cells(&t, slo, &c->result.outcome);
@@ -201,6 +204,9 @@ static void print_arrangements(struct tr_str *out, const struct tr_plan *plan)
         tr_str_printf(out, "\nArrangements: what one GPU can take, and the smallest fleet for this "
                            "traffic\n");
     tr_table_end(&t, out);
+    if (rough)
+        tr_text_wrap(out, "  ~ ", 4,
+                     "one short run; others are the median of five of 20,000 requests");
 }
 
 /* ---- latencies ------------------------------------------------------------------------------ */
@@ -244,7 +250,19 @@ static void latency_columns(struct tr_table *t, bool hits)
     if (hits)
         tr_table_column(t, TR_RIGHT, NULL, "prefix\nhits");
     tr_table_column(t, TR_RIGHT, NULL, "GPU\nbusy");
-    tr_table_column(t, TR_LEFT, NULL, "\nlabel");
+    tr_table_column(t, TR_LEFT, NULL, "outside,\nmost by");
+}
+
+/* "batch 55 %": what most of the requests outside have in common; --explain and JSON have all. */
+static void print_misses(struct tr_table *t, const struct tr_outcome *o)
+{
+    enum tr_cause top[2];
+
+    if (tr_top_causes(o->missed, top) == 0)
+        tr_table_cell(t, "%s", "");
+    else
+        tr_table_cell(t, "%s %.0f %%", tr_cause_name(top[0]),
+                      100.0 * (double)o->missed[top[0]] / (double)(o->offered - o->inside_all));
 }
 
 static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
@@ -274,7 +292,7 @@ static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
                           100.0 * (double)f->prefix_hits_tok /
                               (double)TR_MAX(f->prefix_queries_tok, 1));
         tr_table_cell(&t, "%.1f", 100.0 * f->busy_fraction);
-        tr_table_cell(&t, "%s", tr_label_name(c->label));
+        print_misses(&t, o);
     }
     if (t.n_cells > 0)
         tr_str_printf(out,

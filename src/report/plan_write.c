@@ -13,6 +13,7 @@ static void add_fleet(struct tr_json *j, const struct tr_candidate *c)
         tr_json_num(j, "lowest_per_s", c->capacity_lo);
         tr_json_num(j, "highest_per_s", c->capacity_hi);
         tr_json_int(j, "seeds", c->capacity_seeds);
+        tr_json_int(j, "requests", c->capacity_requests);
         tr_json_end(j);
     } else {
         tr_json_null(j, "capacity");
@@ -24,8 +25,17 @@ static void add_fleet(struct tr_json *j, const struct tr_candidate *c)
         tr_json_int(j, "simulated_gpus",
                     *tr_show_sample((char[TR_SHOW]){0}, c) ? c->sampled_gpus
                                                            : c->nodes * c->node->gpus);
+        tr_json_bool(j, "confirmed", c->confirmed);
         tr_json_bool(j, "beyond_max", c->beyond_max);
         tr_json_num(j, "usd_per_month", c->usd_per_month);
+        if (c->screened_gpus > 0) {
+            tr_json_begin(j, "sample", '{');
+            tr_json_int(j, "gpus", c->screened_gpus);
+            tr_json_num(j, "inside_all_share", c->screened_inside);
+            tr_json_end(j);
+        } else {
+            tr_json_null(j, "sample");
+        }
         tr_json_end(j);
     } else {
         tr_json_null(j, "fleet");

@@ -230,6 +230,19 @@ static void copies_are_a_fallback_with_their_price(void **state)
     assert_contains(plan.lines[0], "Pick whole bf16");
 }
 
+static void the_error_of_the_sample_is_told(void **state)
+{
+    (void)state;
+    begin(&(struct recipe){0});
+    struct tr_candidate *c = found("whole", 0, 15, 1000, 3);
+    c->result.outcome.inside_all = 96;
+    c->screened_gpus = 2;
+    c->screened_inside = 0.957;
+    found("timeslice:2", 0, 4, 4000, 2);
+    assert_order("whole bf16, timeslice:2 bf16");
+    assert_says(&plan, "a sample of 2 of 15 GPUs of whole bf16 is off by 0.30 points.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +255,7 @@ int main(void)
         cmocka_unit_test_teardown(causes_name_what_kept_requests_waiting, end),
         cmocka_unit_test_teardown(rules_stand_beside_the_figures_that_decide_them, end),
         cmocka_unit_test_teardown(copies_are_a_fallback_with_their_price, end),
+        cmocka_unit_test_teardown(the_error_of_the_sample_is_told, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

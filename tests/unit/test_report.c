@@ -94,6 +94,7 @@ static int fill(void **state)
     candidates[0].usd_per_month = 56259.9;
     candidates[0].capacity_rps = 0.2049;
     candidates[0].capacity_seeds = 1;
+    candidates[0].capacity_requests = 5000;
     candidates[0].sampled_gpus = 3;
     candidates[0].label = TR_OVERLOADED;
     candidates[0].fail_nodes = 20;
@@ -107,6 +108,10 @@ static int fill(void **state)
     candidates[1].capacity_lo = 3.01;
     candidates[1].capacity_hi = 3.08;
     candidates[1].capacity_seeds = 5;
+    candidates[1].capacity_requests = 20000;
+    candidates[1].confirmed = true;
+    candidates[1].screened_gpus = 2;
+    candidates[1].screened_inside = 0.96;
     candidates[1].ceiling = (struct tr_ceiling){.arithmetic = 12.28,
                                                 .arithmetic_attained = 7.49,
                                                 .bandwidth = 18.6,
@@ -214,7 +219,7 @@ static void the_table_has_every_answer(void **state)
     HAS_LINE(text, "A100-PCIe-80GB", "bf16", "12.3", "7.49", "18.6", "14.5");
     HAS_LINE(text, "1  whole", "bf16", "465,312", "3.04", " 4 ", "10,716", "97.50", "80.00",
              "pick");
-    HAS_LINE(text, "1  whole", "110", "12.0", "0.50", "12.5", "87.5", "62.5", "stable");
+    HAS_LINE(text, "1  whole", "110", "12.0", "0.50", "12.5", "87.5", "62.5", "neighbour 100 %");
     HAS_LINE(text, "mig:1g.10gb*7", "bf16", "memory", "weights 15.0 GiB");
     HAS_LINE(text, "mig:4g.40gb+3g.40gb", "bf16", "bound", "prefill takes 0.8 s");
     HAS_LINE(text, "Pick whole bf16.");
@@ -233,7 +238,9 @@ static void what_limits_a_figure_is_marked(void **state)
     (void)state;
     HAS_LINE(text, "2  timeslice:4", "21", "56,260", "94.95", "3 of 21", "runner-up");
     HAS_LINE(text, "max");
-    HAS_LINE(text, "2  timeslice:4", "450*", "12.0*", "overloaded");
+    HAS_LINE(text, "2  timeslice:4", "~0.205", "overloaded");
+    HAS_LINE(text, "~ one short run");
+    HAS_LINE(text, "2  timeslice:4", "450*", "12.0*", "neighbour 100 %");
     HAS_LINE(text, "* overloaded: requests came faster than they were served");
     HAS_LINE(text, "the full runs; this was --quick");
     plan.opts.quick = false;
@@ -254,6 +261,8 @@ static void explain_shows_the_arithmetic(void **state)
     HAS_LINE(text, "whole bf16 on azure/Standard_NC24ads_A100_v4");
     HAS_LINE(text, "capacity", "3.04 requests/s", "the median of 5 seeds");
     assert_non_null(strstr(text, "3.01 to"));
+    HAS_LINE(text, "capacity", "0.205 requests/s", "one seed, runs of");
+    assert_non_null(strstr(text, "5,000 requests"));
     HAS_LINE(text, "fleet", "21 nodes", "3 of 21 GPUs simulated", "20 are not enough");
     HAS_LINE(text, "misses", "neighbour 50");
     HAS_LINE(text, "requests", "2,000 requests offered, 1,990 answered, 7 refused, 3 timed out");
@@ -304,6 +313,10 @@ static void json_has_the_figures_in_base_units(void **state)
     is_text(pick, "arrangement", "whole");
     assert_true(number(tr_node_get(pick, "capacity"), "median_per_s") == 3.0412);
     assert_true(number(tr_node_get(pick, "fleet"), "usd_per_month") == 10716.4);
+    assert_true(number(tr_node_get(pick, "capacity"), "requests") == 20000);
+    is_text(tr_node_get(pick, "fleet"), "confirmed", "true");
+    assert_true(number(tr_node_get(tr_node_get(pick, "fleet"), "sample"), "gpus") == 2);
+    assert_true(tr_node_get(tr_node_get(list->items[0], "fleet"), "sample")->null);
     assert_true(number(result, "ttft_p95_s") == 0.11);
     assert_true(number(result, "inside_all_share") == 0.975);
     assert_true(number(tr_node_get(result, "missed"), "neighbour") == 50);
