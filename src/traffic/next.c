@@ -131,7 +131,7 @@ int64_t tr_trace_time(const struct tr_traffic *t, size_t i)
     return t->time_scale == 1.0 ? time_ns : (int64_t)((double)time_ns / t->time_scale);
 }
 
-int tr_source_next(struct tr_source *src, struct tr_arrival *out)
+bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out)
 {
     const struct tr_traffic *t = src->traffic;
     bool more = false;
@@ -164,5 +164,14 @@ int tr_source_next(struct tr_source *src, struct tr_arrival *out)
         break;
     }
     src->index += more;
+    return more;
+}
+
+int tr_source_next(struct tr_source *src, struct tr_arrival *out)
+{
+    bool more = tr_source_next_as_is(src, out);
+
+    if (src->varied && more)
+        tr_vary_arrival(src, out);
     return more;
 }

@@ -196,6 +196,8 @@ void tr_source_rewind(struct tr_source *src)
 {
     src->index = 0;
     src->gaps = 0.0;
+    src->moved_to = 0;
+    src->moved_ns = 0;
     tr_synth_rewind(&src->synth);
     tr_sessions_rewind(&src->sessions);
 }
@@ -209,7 +211,7 @@ void tr_source_keep(struct tr_source *src, int64_t most)
     if (src->kind != TR_FROM_LENGTHS && src->kind != TR_FROM_SESSIONS)
         return;
     tr_source_rewind(src);
-    while ((int64_t)kept.n <= most && tr_source_next(src, &a)) {
+    while ((int64_t)kept.n <= most && tr_source_next_as_is(src, &a)) {
         size_t i = kept.n++;
         tr_grow(&kept.rows, &cap, kept.n, sizeof(*kept.rows));
         kept.rows[i] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};
@@ -247,6 +249,9 @@ struct tr_source *tr_source_clone(const struct tr_source *src)
     copy->n = src->n;
     if (src->sessions.most)
         start_at_rate(copy);
+    copy->varied = src->varied;
+    if (copy->varied)
+        atomic_fetch_add(&copy->varied->users, 1);
     return copy;
 }
 
@@ -262,6 +267,11 @@ struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rat
     like->span_ns = (int64_t)((double)n / rate * 1e9);
     if (t->has_sessions)
         start_at_rate(like);
+    if (src->varied) {
+        struct tr_variation v = src->varied->v;
+        v.burst = 1.0; /* the rate is constant */
+        like->varied = tr_varied_new(&v);
+    }
     return like;
 }
 
@@ -280,6 +290,7 @@ void tr_source_close(struct tr_source *src)
     if (!src)
         return;
     tr_sessions_free(&src->sessions);
+    tr_varied_release(src->varied);
     traffic_release(src->traffic);
     free(src);
 }

@@ -2,6 +2,7 @@
  *
  *   source.c   opened, cloned, kept, closed
  *   next.c     one arrival after the other
+ *   vary.c     what is changed about each
  */
 #ifndef TR_TRAFFIC_SOURCE_H
 #define TR_TRAFFIC_SOURCE_H
@@ -34,6 +35,17 @@ struct tr_traffic {
     uint64_t system_stream, system_key_stream, session_key_stream;
 };
 
+/* A variation made ready; read-only, freed with the last source that has it. */
+struct tr_varied {
+    atomic_int users;
+    struct tr_variation v;
+    uint64_t shared_key;
+    /* Burst: requests up to the start of each minute, as they are and as they are to be. */
+    int64_t span_ns;
+    size_t n_minutes; /* 0: times stay */
+    double *as_is, *wanted;
+};
+
 struct tr_source {
     struct tr_traffic *traffic;
     enum tr_source_kind kind;
@@ -45,9 +57,22 @@ struct tr_source {
     /* Poisson like the traffic: the sum of unit gaps so far, the rate, how many. */
     double gaps, rate;
     int64_t n;
+    struct tr_varied *varied; /* NULL: as it is */
+    size_t moved_to;          /* minute of the last time that was moved */
+    int64_t moved_ns;
 };
+
+/* The next arrival before any variation. */
+bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out);
 
 /* The time of row `i` under the rate scale. */
 int64_t tr_trace_time(const struct tr_traffic *t, size_t i);
+
+/* NULL: nothing is different. */
+struct tr_varied *tr_varied_new(const struct tr_variation *v);
+void tr_varied_release(struct tr_varied *varied);
+void tr_vary_arrival(struct tr_source *src, struct tr_arrival *a);
+/* A length, or the end of a run, as varied. */
+int32_t tr_vary_tok(const struct tr_varied *varied, int32_t tok);
 
 #endif

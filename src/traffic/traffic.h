@@ -146,6 +146,21 @@ void tr_source_close(struct tr_source *src);
 struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
                                          uint64_t seed);
 
+/* What would be different: see tr_source_vary. */
+struct tr_variation {
+    double burst;  /* 1: as it is; 0: the same rate in every minute; above 1: sharper peaks */
+    double prompt; /* factor on prompt lengths; 1: as they are */
+    double shared; /* this part of every prompt is the same for all; below 0: as it is */
+};
+
+/* An iterator over the same requests in the same order, varied from how they were opened (not from
+ * an earlier variation). Burst: times move so that every minute's rate becomes proportional to its
+ * rate to the power `burst`; number and span stay (costs one pass, and 16 bytes a minute). Prompt:
+ * lengths and the ends of what is shared are multiplied, at least 1 token. Shared: whatever a
+ * prompt shares is replaced by its first `shared` x tokens. A capacity run of it keeps prompt and
+ * shared. */
+struct tr_source *tr_source_vary(const struct tr_source *src, const struct tr_variation *v);
+
 /* ---- statistics ----------------------------------------------------------------------------- */
 
 struct tr_traffic_stats {
