@@ -33,6 +33,14 @@
     } while (0)
 _Noreturn void tr_assert_failed(const char *cond, const char *file, int line);
 
+/* The same for what is always true unless tranche itself is wrong, and for what costs something to
+ * ask: checked in every build but those of -Dbuildtype=release, which do not evaluate it. */
+#ifdef NDEBUG
+#define tr_debug_assert(cond) ((void)sizeof((cond) ? 1 : 0))
+#else
+#define tr_debug_assert(cond) tr_assert(cond)
+#endif
+
 /* ---- arena ------------------------------------------------------------------------------- */
 
 struct tr_arena {

@@ -182,6 +182,7 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
         struct tr_device *d = device_of(f, pod, &ctx);
         const struct tr_engine_stats *e = tr_engine_stats(tr_device_engine(d, ctx));
         double blocks = f->cfg.device[f->place[pod % f->pods_per_gpu].part].engine.num_gpu_blocks;
+        s.inside += tr_device_outstanding(d, ctx);
         s.steps += e->steps;
         s.preemptions += e->preemptions;
         s.prefill_tok += e->prefill_tok;
@@ -191,6 +192,11 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
         s.evicted_blocks += e->evicted_blocks;
         s.kv_mean += (double)e->kv_block_us / span_us / blocks / f->simulated_pods;
         s.kv_max = TR_MAX(s.kv_max, e->kv_used_max / blocks);
+        tr_debug_assert(e->prefix_hits_tok <= e->prefix_queries_tok);
+        tr_debug_assert(tr_engine_waiting(tr_device_engine(d, ctx)) +
+                            tr_engine_running(tr_device_engine(d, ctx)) <=
+                        tr_device_outstanding(d, ctx));
     }
+    tr_debug_assert(s.kv_max <= 1);
     return s;
 }

@@ -35,6 +35,7 @@ struct tr_fleet_stats {
     double busy_fraction;               /* of device time until `end_ns` */
     double kv_mean, kv_max;             /* share of the pods' KV blocks: mean over time, peak */
     int pods, simulated_pods;
+    int64_t inside; /* requests sent to simulated pods that have not left them */
 };
 
 struct tr_fleet;

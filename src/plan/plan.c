@@ -20,6 +20,17 @@ static int measure(struct tr_plan *plan, struct tr_source **src, struct tr_err *
     return tr_plan_traffic_decides(plan->scenario, &plan->spikes, err);
 }
 
+/* Whole runs that were given as many arrivals were given the same ones. */
+static void check_same_arrivals(const struct tr_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_candidates; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct tr_sim_result *a = &plan->candidates[i].result;
+            const struct tr_sim_result *b = &plan->candidates[j].result;
+            tr_debug_assert(a->arrivals != b->arrivals || a->arrivals_hash == b->arrivals_hash);
+        }
+}
+
 int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *opts,
                 struct tr_plan **out, struct tr_err *err)
 {
@@ -55,6 +66,7 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     if (rc == TR_EINTR)
         rc = tr_err_set(err, rc, "interrupted: the arrangements that were finished are shown");
     if (rc == TR_OK || rc == TR_EINTR) {
+        check_same_arrivals(plan);
         tr_verdict_make(plan);
         *out = plan;
         plan = NULL;

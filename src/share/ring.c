@@ -266,9 +266,11 @@ int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most
 
 struct tr_share_stats tr_ring_stats(const struct tr_ring *r)
 {
-    return (struct tr_share_stats){
+    struct tr_share_stats s = {
         .busy_ns = r->busy_ns + r->busy_ps / TR_PS_PER_NS,
         .switch_ns = r->switched_ns + r->switched_ps / TR_PS_PER_NS,
         .slices = r->slices,
     };
+    tr_debug_assert(s.busy_ns + s.switch_ns <= r->base_ns + r->clock_ps / TR_PS_PER_NS);
+    return s;
 }

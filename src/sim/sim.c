@@ -145,6 +145,17 @@ static void tell(const struct tr_sim_config *cfg, const struct tr_sim_result *re
     *told = result->requests;
 }
 
+/* Two multiplications an arrival: this runs once per simulated request. The constants are those of
+ * SplitMix64's mixer (Steele, Lea and Flood, OOPSLA 2014). */
+static uint64_t fold(uint64_t hash, const struct tr_arrival *a)
+{
+    uint64_t lengths = (uint64_t)a->prompt_tok << 32 | (uint32_t)a->output_tok;
+    uint64_t who = (uint64_t)a->session << 20 ^ (uint64_t)a->tenant;
+    hash = (hash ^ (uint64_t)a->time_ns) * UINT64_C(0xbf58476d1ce4e5b9);
+    hash = (hash ^ hash >> 29 ^ lengths ^ who << 7) * UINT64_C(0x94d049bb133111eb);
+    return hash ^ hash >> 32;
+}
+
 static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
                 struct tr_sim_result *result, struct tr_err *err)
 {
@@ -162,6 +173,8 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
             .session = a.session,
         };
         result->requests += tr_fleet_send(fleet, &q, &events);
+        result->arrivals++;
+        result->arrivals_hash = fold(result->arrivals_hash, &a);
         if ((id + 1) % CHECK_EVERY != 0)
             continue;
         if (livelocked(run, events))
@@ -194,6 +207,16 @@ static int drain(struct run *run, struct tr_fleet *fleet, int64_t from_ns, struc
     return TR_OK;
 }
 
+/* Nobody is lost and nobody is counted twice, however the run ended. */
+static void check_balance(const struct run *run, const struct tr_sim_result *result)
+{
+    const struct tr_outcome *o = &run->outcome;
+    int64_t at_most = TR_MIN(run->departures, result->requests);
+    tr_debug_assert(run->departures + result->fleet.inside == result->requests);
+    tr_debug_assert(o->done + o->rejected + o->timed_out + o->aborted == o->offered);
+    tr_debug_assert(o->offered <= at_most && (run->cfg->warmup > 0 || o->offered == at_most));
+}
+
 int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
                struct tr_sim_result *result, struct tr_err *err)
 {
@@ -210,6 +233,7 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
     run.outcome.stopped_early = run.over || rc < 0;
     result->outcome = run.outcome;
     result->fleet = tr_fleet_stats(fleet, TR_MAX(run.outcome.end_ns, tr_source_span_ns(src)));
+    check_balance(&run, result);
     result->meets = !run.over && rc == TR_OK && tr_outcome_meets(&run.outcome, config->slo);
     tr_fleet_free(fleet);
     return rc;

@@ -46,6 +46,10 @@ struct tr_sim_result {
     bool meets;
     bool queue_overflow;
     int64_t requests; /* simulated */
+    /* Of all arrivals routed, simulated or not: how many, and a hash of their times, lengths,
+     * tenants and sessions in order. Whoever was given the same traffic has the same. */
+    int64_t arrivals;
+    uint64_t arrivals_hash;
 };
 
 /* Runs the source from its start. TR_EINTR when *stop became non-zero (the result holds what was

@@ -40,6 +40,26 @@ static void jobs_change_no_figure(void **state)
     plan_free(other);
 }
 
+/* A verdict compares arrangements on one and the same traffic. */
+static void every_arrangement_sees_the_same_arrivals(void **state)
+{
+    struct recipe r = {.compare = "[whole, timeslice:2, mig:3g.40gb*2, mig:7g.80gb]"};
+    (void)state;
+    struct tr_plan *plan = plan_of(&r), *other;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_sim_result *run = &plan->candidates[i].result;
+        assert_true(plan->candidates[i].nodes > 0);
+        assert_int_equal(run->arrivals, plan->spikes.requests);
+        hash = i == 0 ? run->arrivals_hash : hash;
+        assert_true(run->arrivals_hash == hash);
+    }
+    other = plan_with(&r, &(struct tr_plan_opts){.quick = true, .jobs = 2, .seed = 9});
+    assert_true(other->candidates[0].result.arrivals_hash != hash);
+    plan_free(plan);
+    plan_free(other);
+}
+
 static atomic_int stop;
 
 static void stop_at_once(void *arg, const char *what, double fraction_done)
@@ -85,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_change_no_figure),
+        cmocka_unit_test(every_arrangement_sees_the_same_arrivals),
         cmocka_unit_test(a_stop_leaves_what_was_finished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
