@@ -78,27 +78,42 @@ void tr_ring_post(struct tr_ring *r, int ctx, int64_t now_ns, const struct tr_wo
         begin(c, now_ps);
 }
 
-/* The context whose turn is next; false when none is ready at or before the clock and none becomes
- * ready before `limit_ps`. Moves the clock over idle time. */
+/* The first ready context behind `i` in ring order, itself last; -1: none is. */
+static int ready_after(const struct tr_ring *r, int i)
+{
+    for (int k = 0; k < r->n; k++) {
+        i = i + 1 < r->n ? i + 1 : 0;
+        if (is_ready(r, i))
+            return i;
+    }
+    return -1;
+}
+
+/* The turn goes to a context, which may have had the last one too. */
+static void hand_over(struct tr_ring *r, int to)
+{
+    r->pay_ps = r->last >= 0 && to != r->last ? r->switch_ps : 0;
+    r->owner = r->last = to;
+    r->left_ps = r->quantum_ps;
+    r->slices++;
+}
+
+/* Gives the turn to the next in the ring; false when none is ready at or before the clock and none
+ * becomes ready before `limit_ps`. Moves the clock over idle time. */
 static bool pick(struct tr_ring *r, int64_t limit_ps)
 {
-    int64_t earliest_ps = INT64_MAX;
-    for (int i = 0; i < r->n; i++)
-        if (r->ctx[i].queued > 0)
-            earliest_ps = TR_MIN(earliest_ps, r->ctx[i].ready_ps);
-    if (earliest_ps > r->clock_ps) {
+    int next = ready_after(r, r->last);
+    if (next < 0) {
+        int64_t earliest_ps = INT64_MAX;
+        for (int i = 0; i < r->n; i++)
+            if (r->ctx[i].queued > 0)
+                earliest_ps = TR_MIN(earliest_ps, r->ctx[i].ready_ps);
         if (earliest_ps >= limit_ps)
             return false;
         r->clock_ps = earliest_ps;
+        next = ready_after(r, r->last);
     }
-    int next = r->last;
-    do
-        next = next + 1 < r->n ? next + 1 : 0;
-    while (!is_ready(r, next));
-    r->pay_ps = r->last >= 0 && next != r->last ? r->switch_ps : 0;
-    r->owner = r->last = next;
-    r->left_ps = r->quantum_ps;
-    r->slices++;
+    hand_over(r, next);
     return true;
 }
 
@@ -124,32 +139,33 @@ static bool end_segment(struct tr_ring *r)
     return true;
 }
 
-/* Who else wants the card: how many are ready, and when the next one becomes so. */
-static int others(const struct tr_ring *r, int64_t *next_ready_ps)
+/* When the next context becomes ready that is not yet. */
+static int64_t next_ready_ps(const struct tr_ring *r)
 {
-    int n = 0;
-    *next_ready_ps = INT64_MAX;
-    for (int i = 0; i < r->n; i++) {
-        if (i == r->owner || r->ctx[i].queued == 0)
-            continue;
-        if (r->ctx[i].ready_ps <= r->clock_ps)
-            n++;
-        else
-            *next_ready_ps = TR_MIN(*next_ready_ps, r->ctx[i].ready_ps);
-    }
-    return n;
+    int64_t next_ps = INT64_MAX;
+    for (int i = 0; i < r->n; i++)
+        if (r->ctx[i].queued > 0 && r->ctx[i].ready_ps > r->clock_ps)
+            next_ps = TR_MIN(next_ps, r->ctx[i].ready_ps);
+    return next_ps;
 }
 
-/* Whole rounds of `n` ready contexts in which nothing ends, nothing becomes ready and the limit is
+/* Whole rounds of the ready contexts in which nothing ends, nothing becomes ready and the limit is
  * not reached leave the ring as it was but for the clock and the work left. */
-static void skip_rounds(struct tr_ring *r, int n, int64_t next_ready_ps, int64_t limit_ps)
+static void skip_rounds(struct tr_ring *r, int64_t limit_ps)
 {
-    int64_t q = r->quantum_ps, round_ps = n * (q + r->switch_ps);
-    int64_t rounds = (TR_MIN(next_ready_ps, limit_ps) - r->clock_ps - 1) / round_ps;
-    for (int i = 0; i < r->n && rounds > 0; i++)
-        if (is_ready(r, i))
-            rounds = TR_MIN(rounds, (r->ctx[i].left_ps - 1) / q);
-    if (rounds <= 0)
+    int64_t q = r->quantum_ps, least_ps = INT64_MAX, n = 0;
+    for (int i = 0; i < r->n; i++) {
+        if (!is_ready(r, i))
+            continue;
+        least_ps = TR_MIN(least_ps, r->ctx[i].left_ps);
+        n++;
+    }
+    if (least_ps <= q)
+        return;
+    int64_t round_ps = n * (q + r->switch_ps);
+    int64_t span_ps = TR_MIN(next_ready_ps(r), limit_ps) - r->clock_ps - 1;
+    int64_t rounds = TR_MIN(span_ps / round_ps, (least_ps - 1) / q);
+    if (rounds == 0)
         return;
     for (int i = 0; i < r->n; i++)
         if (is_ready(r, i))
@@ -173,26 +189,27 @@ static void run_on(struct tr_ring *r, int64_t span_ps)
     }
 }
 
-/* Lets the owner run as far as nothing can change. */
+/* Lets the owner run as far as nothing can change, or hands over at the end of its quantum. */
 static void run(struct tr_ring *r, int64_t limit_ps)
 {
     struct tr_ring_ctx *c = &r->ctx[r->owner];
-    int64_t next_ready_ps;
-    int n = others(r, &next_ready_ps);
+    int neighbour = ready_after(r, r->owner); /* the owner is ready: it stands for nobody else */
+    bool alone = neighbour == r->owner;
     if (r->left_ps == 0) {
-        if (n > 0) {
-            r->owner = -1;
+        if (!alone) {
+            hand_over(r, neighbour);
             return;
         }
         r->left_ps = r->quantum_ps;
     }
-    if (n > 0 && r->left_ps == r->quantum_ps && !r->exact)
-        skip_rounds(r, n + 1, next_ready_ps, limit_ps);
+    if (!alone && r->left_ps == r->quantum_ps && !r->exact)
+        skip_rounds(r, limit_ps);
     int64_t span_ps = r->left_ps;
-    if (n == 0) { /* quanta are renewed until one ends with a neighbour ready */
+    if (alone) { /* quanta are renewed until one ends with a neighbour ready */
+        int64_t ready_ps = next_ready_ps(r);
         span_ps = INT64_MAX;
-        if (next_ready_ps != INT64_MAX) {
-            int64_t beyond_ps = next_ready_ps - r->clock_ps - r->left_ps;
+        if (ready_ps != INT64_MAX) {
+            int64_t beyond_ps = ready_ps - r->clock_ps - r->left_ps;
             int64_t quanta = beyond_ps > 0 ? (beyond_ps + r->quantum_ps - 1) / r->quantum_ps : 0;
             span_ps = r->left_ps + quanta * r->quantum_ps;
         }
