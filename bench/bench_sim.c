@@ -1,12 +1,8 @@
 /* How fast requests are simulated on one core: one A100, the chatbot's lengths, constant Poisson
- * arrivals drawn on the fly, at 70 % of what the arrangement carries. Prints requests per second of
- * processor time: smallest, median and largest of five runs, as the machine may be shared. */
-#include <stdlib.h>
-#include <time.h>
-
+ * arrivals drawn on the fly, at 70 % of what the arrangement carries, with all metrics. */
+#include "bench.h"
 #include "plan/plan.h"
 
-#define RUNS     5
 #define REQUESTS 200000
 
 static const char scenario_text[] = "cluster: {node: azure/Standard_NC24ads_A100_v4}\n"
@@ -16,21 +12,30 @@ static const char scenario_text[] = "cluster: {node: azure/Standard_NC24ads_A100
                                     "    traffic: {profile: aks-chatbot}\n"
                                     "    slo: {ttft_p95: 500ms}\n";
 
-static double cpu_s(void)
+static const struct line {
+    const char *name, *arrangement;
+} lines[] = {
+    {"simulate whole, unique prompts", "whole"},
+    {"simulate mig:7g.80gb", "mig:7g.80gb"},
+    {"simulate timeslice:2", "timeslice:2"},
+    {"simulate timeslice:4", "timeslice:4"},
+};
+
+static void print(const struct line *line, struct bench *b, double rate,
+                  const struct tr_fleet_stats *f)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    bench_speed(b, line->name, "requests/s");
+    printf("%s: %.3g requests/s offered, %.1f steps and %.1f slices a request\n", line->name, rate,
+           (double)f->steps / REQUESTS, (double)f->slices / REQUESTS);
+    printf("%s: %.1f %% of prompt tokens were cached, %.1f blocks evicted a request\n", line->name,
+           f->prefix_queries_tok > 0
+               ? 100 * (double)f->prefix_hits_tok / (double)f->prefix_queries_tok
+               : 0.0,
+           (double)f->evicted_blocks / REQUESTS);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static int bench(const struct tr_scenario *s, struct tr_source *src,
-                 const struct tr_lengths *lengths, const char *text, struct tr_err *err)
+static int bench(const struct line *line, const struct tr_scenario *s, struct tr_source *src,
+                 const struct tr_lengths *lengths, int runs, struct tr_err *err)
 {
     struct tr_arena arena = {0};
     struct tr_arrangement a;
@@ -44,43 +49,37 @@ static int bench(const struct tr_scenario *s, struct tr_source *src,
                                .effort = tr_effort_quick,
                                .simulated = &simulated};
     struct tr_sim_result result = {0};
-    double speed[RUNS];
-    int rc = tr_arrangement_parse(text, s->nodes[0]->gpu, s->catalog, &a, &precision, err);
+    struct bench b = {0};
+    int rc =
+        tr_arrangement_parse(line->arrangement, s->nodes[0]->gpu, s->catalog, &a, &precision, err);
     if (rc == TR_OK) {
         tr_candidate_build(&c, &arena, s, s->nodes[0], &a, s->workload.precisions[0], 0);
         tr_candidate_bound(&c, &s->workload, lengths);
         rc = tr_evaluate_capacity(&c, &ev, err);
     }
-    for (int i = 0; i < RUNS && rc == TR_OK; i++) {
-        struct tr_source *like =
-            tr_source_poisson_like(src, 0.7 * c.capacity_rps, REQUESTS, (uint64_t)i);
+    double rate = 0.7 * c.capacity_rps;
+    for (int i = 0; i < runs && rc == TR_OK; i++) {
+        struct tr_source *like = tr_source_poisson_like(src, rate, REQUESTS, (uint64_t)i);
         struct tr_sim_config cfg = {
             .fleet = tr_candidate_fleet(&c, &s->workload, 1, (uint64_t)i),
             .slo = &s->workload.slo,
         };
-        double began_s = cpu_s();
+        tr_sim_result_free(&result);
+        bench_begin(&b);
         rc = tr_sim_run(&cfg, like, &result, err);
-        speed[i] = REQUESTS / (cpu_s() - began_s);
+        bench_add(&b, REQUESTS / bench_end_s(&b));
         tr_source_close(like);
-        if (i < RUNS - 1)
-            tr_sim_result_free(&result);
     }
-    if (rc == TR_OK) {
-        qsort(speed, RUNS, sizeof speed[0], by_value);
-        printf("simulate %s at %.3g requests/s: %.0f to %.0f, median %.0f requests/s\n", text,
-               0.7 * c.capacity_rps, speed[0], speed[RUNS - 1], speed[RUNS / 2]);
-        printf("simulate %s: %.1f steps/request\n", text, (double)result.fleet.steps / REQUESTS);
-        printf("simulate %s: %.1f slices/request\n", text, (double)result.fleet.slices / REQUESTS);
-    }
+    if (rc == TR_OK)
+        print(line, &b, rate, &result.fleet);
     tr_sim_result_free(&result);
     tr_arena_free(&arena);
     return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const char *const arrangements[] = {"whole", "mig:7g.80gb", "timeslice:2",
-                                               "timeslice:4"};
+    int runs = bench_runs(argc, argv);
     struct tr_scenario *s = NULL;
     struct tr_source *src = NULL;
     struct tr_trace_info info;
@@ -92,8 +91,8 @@ int main(void)
         rc = tr_source_open(&s->workload.traffic, 0, &src, &info, &err);
     if (rc == TR_OK)
         tr_lengths_measure(&lengths, &arena, src, tr_workload_model_len(&s->workload));
-    for (size_t i = 0; i < TR_LEN(arrangements) && rc == TR_OK; i++)
-        rc = bench(s, src, &lengths, arrangements[i], &err);
+    for (size_t i = 0; i < TR_LEN(lines) && rc == TR_OK; i++)
+        rc = bench(&lines[i], s, src, &lengths, runs, &err);
     if (rc < 0)
         fprintf(stderr, "bench_sim: %s\n", err.text);
     tr_source_close(src);

@@ -26,7 +26,8 @@ struct tr_device {
         struct tr_overlap overlap; /* mps */
     };
     struct pod pod[TR_MAX_PODS];
-    struct letter *inbox; /* ring buffer, by reach_ns */
+    struct tr_stretch stretch[TR_MAX_PODS]; /* of each pod */
+    struct letter *inbox;                   /* ring buffer, by reach_ns */
     size_t inbox_cap, inbox_head, inbox_n;
     tr_engine_sink *sink;
     void *sink_arg;
@@ -122,11 +123,20 @@ static int hw_advance(struct tr_device *d, int64_t until_ns, int *ctx, int64_t *
                   : tr_ring_advance(&d->ring, until_ns, ctx, end_ns, lost_ps);
 }
 
-static int64_t hw_skip(struct tr_device *d, int ctx, int64_t growth_ps, int64_t most,
-                       int64_t until_ns, int64_t *end_ns)
+/* Contexts that overlap are in a stretch only one at a time, alone. */
+static bool hw_skip(struct tr_device *d, int64_t until_ns)
 {
-    return d->mps ? tr_overlap_skip(&d->overlap, ctx, growth_ps, most, until_ns, end_ns)
-                  : tr_ring_skip(&d->ring, ctx, growth_ps, most, until_ns, end_ns);
+    bool any = false;
+    if (!d->mps)
+        return tr_ring_skip(&d->ring, d->stretch, until_ns);
+    for (int i = 0; i < d->cfg.n_pods; i++) {
+        struct tr_stretch *s = &d->stretch[i];
+        s->done = s->most > 0
+                      ? tr_overlap_skip(&d->overlap, i, s->growth_ps, s->most, until_ns, &s->end_ns)
+                      : 0;
+        any = any || s->done > 0;
+    }
+    return any;
 }
 
 static int32_t demand_of(int64_t asked_ps, int64_t gpu_ps)
@@ -159,6 +169,18 @@ static struct tr_work work_of(const struct tr_device *d, const struct tr_step *s
     return w;
 }
 
+/* For how many of its steps a pod that decodes need not be asked: they are all alike but for their
+ * contexts. */
+static void find_stretch(struct tr_device *d, const struct pod *p)
+{
+    struct tr_stretch *s = &d->stretch[p->number];
+    const struct tr_step *a = &p->step[0], *b = &p->step[1];
+    bool alike = p->in_flight == 2 && a->decodes == b->decodes &&
+                 a->chunks + b->chunks + a->n_events + b->n_events == 0;
+    s->most = alike ? tr_engine_calm(p->engine) : 0;
+    s->growth_ps = tr_engine_step_growth_ps(p->engine);
+}
+
 /* Fills the pod's pipeline: one step for a synchronous engine, two for an asynchronous one. */
 static void pod_fill(struct tr_device *d, struct pod *p)
 {
@@ -166,13 +188,14 @@ static void pod_fill(struct tr_device *d, struct pod *p)
     while (p->in_flight < depth) {
         struct tr_step *step = &p->step[(p->first + p->in_flight) & 1];
         if (!tr_engine_schedule(p->engine, d->now_ns, step))
-            return;
+            break;
         struct tr_work w = work_of(d, step);
         hw_post(d, p->number, &w);
         p->in_flight++;
         d->live++;
         trace(d, "step", p->number, -1, step);
     }
+    find_stretch(d, p);
 }
 
 static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost_ps)
@@ -189,29 +212,32 @@ static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost
     pod_fill(d, p);
 }
 
-/* Steps of a pod that decodes alone on the card are all alike but for their contexts: as many as
- * end before `until_ns` are taken as one. */
-static int64_t skip_stretch(struct tr_device *d, int ctx, int64_t until_ns)
+/* After a stretch its steps in flight read more context and so ask for more bandwidth. */
+static void new_demands(struct tr_device *d, const struct pod *p)
 {
-    struct pod *p = &d->pod[ctx];
-    const struct tr_step *a = &p->step[0], *b = &p->step[1];
-    int64_t end_ns;
-    if (p->in_flight != 2 || a->chunks + b->chunks + a->n_events + b->n_events > 0 ||
-        a->decodes != b->decodes)
-        return 0;
-    int64_t calm = tr_engine_calm(p->engine);
-    if (calm == 0)
-        return 0;
-    int64_t n = hw_skip(d, ctx, tr_engine_step_growth_ps(p->engine), calm, until_ns, &end_ns);
-    if (n == 0)
-        return 0;
-    tr_engine_skip(p->engine, n, end_ns, p->step, 2);
-    d->now_ns = end_ns;
     for (int k = 0; d->mps && k < 2; k++) {
         struct tr_work w = work_of(d, &p->step[(p->first + k) & 1]);
-        tr_overlap_demand(&d->overlap, ctx, k, &w);
+        tr_overlap_demand(&d->overlap, p->number, k, &w);
     }
-    return n;
+}
+
+/* Takes the stretches of all pods that work as far as none of them has to be asked. */
+static int64_t skip_stretches(struct tr_device *d, int64_t until_ns)
+{
+    int64_t steps = 0;
+    if (d->cfg.exact || d->trace != NULL || !hw_skip(d, until_ns))
+        return 0;
+    for (int i = 0; i < d->cfg.n_pods; i++) {
+        struct tr_stretch *s = &d->stretch[i];
+        if (s->done == 0)
+            continue;
+        tr_engine_lost(d->pod[i].engine, s->lost_ps);
+        tr_engine_skip(d->pod[i].engine, s->done, s->end_ns, d->pod[i].step, 2);
+        new_demands(d, &d->pod[i]);
+        s->most -= s->done;
+        steps += s->done;
+    }
+    return steps;
 }
 
 void tr_device_send(struct tr_device *d, int pod, const struct tr_engine_request *request,
@@ -243,6 +269,7 @@ static int64_t deliver(struct tr_device *d, int64_t reach_ns)
         struct letter *l = &d->inbox[d->inbox_head];
         trace(d, "reach", l->pod, l->request.id, NULL);
         tr_engine_add(d->pod[l->pod].engine, &l->request, reach_ns);
+        d->stretch[l->pod].most = 0;
         start |= 1U << l->pod;
         d->inbox_head = (d->inbox_head + 1) & (d->inbox_cap - 1);
         d->inbox_n--;
@@ -257,18 +284,16 @@ static int64_t deliver(struct tr_device *d, int64_t reach_ns)
 int64_t tr_device_advance(struct tr_device *d, int64_t until_ns)
 {
     int64_t events = 0;
-    bool stretches = !d->cfg.exact && d->trace == NULL;
     if (d->live == 0) /* most of a large fleet, at most arrivals */
         return 0;
     for (;;) {
         int64_t reach_ns = d->inbox_n > 0 ? d->inbox[d->inbox_head].reach_ns : TR_TIME_NEVER;
         int64_t bound_ns = TR_MIN(until_ns, reach_ns), end_ns, lost_ps;
         int ctx;
-        for (int i = 0; stretches && i < d->cfg.n_pods; i++)
-            events += skip_stretch(d, i, bound_ns);
+        events += skip_stretches(d, bound_ns);
         while (hw_advance(d, bound_ns, &ctx, &end_ns, &lost_ps)) {
             step_done(d, ctx, end_ns, lost_ps);
-            events += 1 + (stretches ? skip_stretch(d, ctx, bound_ns) : 0);
+            events += 1 + skip_stretches(d, bound_ns);
         }
         if (reach_ns >= until_ns)
             return events;

@@ -1,7 +1,8 @@
 /* The time-slice ring. See ring.h for the rules and docs/share.md for the model behind them. */
 #include "share/ring.h"
 
-#define REBASE_PS (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
+#define REBASE_PS   (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
+#define MOST_PIECES 65536              /* at once: the square of it, in picoseconds, fits int64 */
 
 void tr_ring_init(struct tr_ring *r, int n, int64_t quantum_ps, int64_t switch_ps)
 {
@@ -149,33 +150,6 @@ static int64_t next_ready_ps(const struct tr_ring *r)
     return next_ps;
 }
 
-/* Whole rounds of the ready contexts in which nothing ends, nothing becomes ready and the limit is
- * not reached leave the ring as it was but for the clock and the work left. */
-static void skip_rounds(struct tr_ring *r, int64_t limit_ps)
-{
-    int64_t q = r->quantum_ps, least_ps = INT64_MAX, n = 0;
-    for (int i = 0; i < r->n; i++) {
-        if (!is_ready(r, i))
-            continue;
-        least_ps = TR_MIN(least_ps, r->ctx[i].left_ps);
-        n++;
-    }
-    if (least_ps <= q)
-        return;
-    int64_t round_ps = n * (q + r->switch_ps);
-    int64_t span_ps = TR_MIN(next_ready_ps(r), limit_ps) - r->clock_ps - 1;
-    int64_t rounds = TR_MIN(span_ps / round_ps, (least_ps - 1) / q);
-    if (rounds == 0)
-        return;
-    for (int i = 0; i < r->n; i++)
-        if (is_ready(r, i))
-            r->ctx[i].left_ps -= rounds * q;
-    r->clock_ps += rounds * round_ps;
-    r->busy_ps += rounds * n * q;
-    r->switched_ps += rounds * n * r->switch_ps;
-    r->slices += rounds * n;
-}
-
 /* The owner runs for a span, its quantum renewed as often as it takes. */
 static void run_on(struct tr_ring *r, int64_t span_ps)
 {
@@ -188,6 +162,116 @@ static void run_on(struct tr_ring *r, int64_t span_ps)
         r->left_ps = over_ps == 0 ? 0 : r->quantum_ps - over_ps;
     }
 }
+
+/* ---- skipping -------------------------------------------------------------------------------- */
+
+/* How many completions of a context need not be told one by one. */
+static int64_t most_of(const struct tr_ring_ctx *c, const struct tr_stretch *s)
+{
+    bool alike = s != NULL && c->queued == 2 && c->work[0].gaps + c->work[1].gaps == 0 &&
+                 c->work[1].gpu_ps == c->work[0].gpu_ps + s->growth_ps;
+    return alike ? TR_MIN(s->most, MOST_PIECES) : 0;
+}
+
+/* How long a context can run before something has to be told. */
+static int64_t quiet_ps(const struct tr_ring_ctx *c, const struct tr_stretch *s)
+{
+    int64_t most = most_of(c, s);
+    if (most == 0)
+        return c->left_ps - 1;
+    return tr_work_span_ps(most + 1, c->left_ps, c->work[0].gpu_ps, s->growth_ps) - 1;
+}
+
+/* Runs a context for `gpu_ps`. Returns how much of it had passed when the last of the pieces ended
+ * that ended; 0: none did. */
+static int64_t run_quietly(struct tr_ring_ctx *c, struct tr_stretch *s, int64_t gpu_ps)
+{
+    int64_t left_ps = c->left_ps, first_ps = c->work[0].gpu_ps, last_ps = 0;
+    c->left_ps -= gpu_ps;
+    if (c->left_ps > 0)
+        return 0;
+    int64_t growth_ps = s->growth_ps;
+    int64_t n = tr_work_fit(left_ps, first_ps, growth_ps, most_of(c, s), gpu_ps + 1, &last_ps);
+    c->work[0].gpu_ps += n * growth_ps;
+    c->work[1].gpu_ps += n * growth_ps;
+    c->left_ps = tr_work_span_ps(n + 1, left_ps, first_ps, growth_ps) - gpu_ps;
+    s->done = n;
+    s->lost_ps = -tr_work_span_ps(n, first_ps, first_ps, growth_ps); /* and the time it took */
+    return last_ps;
+}
+
+/* Every ready context runs for `gpu_ps`, in turns of a quantum. */
+static void run_all_quietly(struct tr_ring *r, struct tr_stretch *stretch, int64_t gpu_ps,
+                            int64_t round_ps)
+{
+    int64_t q = r->quantum_ps, used_ps = q - r->left_ps; /* of the quantum under way */
+    int64_t turn_ps = r->clock_ps - used_ps;             /* when a context's first turn began */
+    int i = r->owner;
+    do {
+        struct tr_ring_ctx *c = &r->ctx[i];
+        struct tr_stretch *s = stretch != NULL ? &stretch[i] : NULL;
+        int64_t last_ps = run_quietly(c, s, gpu_ps);
+        if (last_ps > 0) {
+            last_ps += used_ps;
+            int64_t turns = (last_ps - 1) / q;
+            int64_t end_ps = turn_ps + turns * round_ps + last_ps - turns * q;
+            s->lost_ps += end_ps - c->began_ps;
+            s->end_ns = r->base_ns + end_ps / TR_PS_PER_NS;
+            c->post_ps[0] = c->post_ps[1] = c->began_ps = end_ps;
+        }
+        turn_ps += q + r->switch_ps;
+        used_ps = 0;
+        i = ready_after(r, i);
+    } while (i != r->owner);
+}
+
+/* As far as nothing has to be told, nothing becomes ready and the limit is not reached, the ready
+ * contexts share the card in whole rounds, after which the ring is as it was but for the clock and
+ * the work; one alone needs no rounds. */
+static void skip(struct tr_ring *r, struct tr_stretch *stretch, int64_t limit_ps)
+{
+    int64_t q = r->quantum_ps, gpu_ps = INT64_MAX, n = 0;
+    for (int i = 0; i < r->n; i++) {
+        if (!is_ready(r, i))
+            continue;
+        gpu_ps = TR_MIN(gpu_ps, quiet_ps(&r->ctx[i], stretch != NULL ? &stretch[i] : NULL));
+        n++;
+    }
+    int64_t span_ps = TR_MIN(next_ready_ps(r), limit_ps) - r->clock_ps - 1;
+    if (n == 1) {
+        gpu_ps = TR_MIN(gpu_ps, span_ps);
+        if (gpu_ps < r->ctx[r->owner].left_ps)
+            return;
+        run_all_quietly(r, stretch, gpu_ps, q);
+        run_on(r, gpu_ps);
+        return;
+    }
+    int64_t round_ps = n * (q + r->switch_ps);
+    if (gpu_ps < q || span_ps < round_ps)
+        return;
+    int64_t rounds = TR_MIN(gpu_ps / q, span_ps / round_ps);
+    run_all_quietly(r, stretch, rounds * q, round_ps);
+    r->clock_ps += rounds * round_ps;
+    r->busy_ps += rounds * n * q;
+    r->switched_ps += rounds * n * r->switch_ps;
+    r->slices += rounds * n;
+}
+
+bool tr_ring_skip(struct tr_ring *r, struct tr_stretch *stretch, int64_t until_ns)
+{
+    bool any = false;
+    if (r->owner < 0 || r->pay_ps > 0)
+        return false;
+    for (int i = 0; i < r->n; i++)
+        stretch[i].done = 0;
+    skip(r, stretch, limit_of(r, until_ns));
+    for (int i = 0; i < r->n; i++)
+        any = any || stretch[i].done > 0;
+    return any;
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 /* Lets the owner run as far as nothing can change, or hands over at the end of its quantum. */
 static void run(struct tr_ring *r, int64_t limit_ps)
@@ -202,8 +286,8 @@ static void run(struct tr_ring *r, int64_t limit_ps)
         }
         r->left_ps = r->quantum_ps;
     }
-    if (!alone && r->left_ps == r->quantum_ps && !r->exact)
-        skip_rounds(r, limit_ps);
+    if (!alone && r->left_ps == r->quantum_ps && !r->exact && c->left_ps > r->quantum_ps)
+        skip(r, NULL, limit_ps);
     int64_t span_ps = r->left_ps;
     if (alone) { /* quanta are renewed until one ends with a neighbour ready */
         int64_t ready_ps = next_ready_ps(r);
@@ -255,30 +339,6 @@ int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_
         }
     }
     return 0;
-}
-
-int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
-                     int64_t *end_ns)
-{
-    struct tr_ring_ctx *c = &r->ctx[ctx];
-    if (r->owner != ctx || c->queued != 2 || r->pay_ps > 0 || c->work[0].gaps + c->work[1].gaps > 0)
-        return 0;
-    int64_t limit_ps = limit_of(r, until_ns) - r->clock_ps, gpu_ps = c->work[0].gpu_ps;
-    if (r->clock_ps - c->began_ps != gpu_ps - c->left_ps || c->work[1].gpu_ps != gpu_ps + growth_ps)
-        return 0;
-    for (int i = 0; i < r->n; i++)
-        if (i != ctx && r->ctx[i].queued > 0)
-            return 0;
-    int64_t span_ps, n = tr_work_fit(c->left_ps, gpu_ps, growth_ps, most, limit_ps, &span_ps);
-    if (n == 0)
-        return 0;
-    run_on(r, span_ps);
-    c->work[0].gpu_ps += n * growth_ps;
-    c->work[1].gpu_ps += n * growth_ps;
-    c->left_ps = c->work[0].gpu_ps;
-    c->post_ps[0] = c->post_ps[1] = c->ready_ps = c->began_ps = r->clock_ps;
-    *end_ns = r->base_ns + r->clock_ps / TR_PS_PER_NS;
-    return n;
 }
 
 struct tr_share_stats tr_ring_stats(const struct tr_ring *r)

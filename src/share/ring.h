@@ -12,8 +12,9 @@
  * tr_ring_advance moves the ring through time as far as it is told.
  *
  * Between two events the ring repeats itself: rounds in which no segment ends and nothing becomes
- * ready are skipped as one; ring_set_exact(true) walks them slice by slice, as the oracle of that.
- * Model, defaults and errors: docs/share.md, docs/model.md ("Time-slicing").
+ * ready are skipped as one, and tr_ring_skip skips ends of work that need not be told; `exact`
+ * walks slice by slice, as the oracle of that. Model, defaults and errors: docs/share.md,
+ * docs/model.md ("Time-slicing").
  */
 #ifndef TR_SHARE_RING_H
 #define TR_SHARE_RING_H
@@ -54,13 +55,11 @@ void tr_ring_post(struct tr_ring *r, int ctx, int64_t now_ns, const struct tr_wo
 int tr_ring_advance(struct tr_ring *r, int64_t until_ns, int *ctx, int64_t *end_ns,
                     int64_t *lost_ps);
 
-/* Completes up to `most` pieces of work of `ctx` at once, each followed by a new one posted behind
- * the other that waits, every one `growth_ps` longer than the piece before: exactly what as many
- * calls of tr_ring_advance and tr_ring_post would do. Only where the context is alone on the ring,
- * owns it and has lost no time on the piece under way; only completions before `until_ns`. Returns
- * how many (possibly 0) and the time of the last. */
-int64_t tr_ring_skip(struct tr_ring *r, int ctx, int64_t growth_ps, int64_t most, int64_t until_ns,
-                     int64_t *end_ns);
+/* Takes many completions at once, of a context alone or of several that share the card: exactly
+ * what as many calls of tr_ring_advance and tr_ring_post would do, before `until_ns` and before
+ * anything else happens. One stretch per context. True if any was `done`; a context with two pieces
+ * posted, the second growth_ps longer than the first, is in the same state afterwards. */
+bool tr_ring_skip(struct tr_ring *r, struct tr_stretch *stretch, int64_t until_ns);
 
 struct tr_share_stats tr_ring_stats(const struct tr_ring *r);
 

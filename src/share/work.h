@@ -23,9 +23,22 @@ struct tr_share_stats {
     int64_t slices;    /* turns on a ring, skipped rounds included */
 };
 
-/* How many of at most `most` pieces, one after the other, end less than `limit_ps` from now, and
- * in *span_ps when: the first is `gpu_ps` long with `left_ps` to go, every other is `growth_ps`
- * longer than the one before. */
+/* A stretch of a context's work of which its driver needs not be told piece by piece: the next
+ * `most` completions, where each piece is `growth_ps` longer than the one before and another is
+ * posted at each end. */
+struct tr_stretch {
+    int64_t growth_ps, most;
+    int64_t done, lost_ps, end_ns; /* told: completions, their lost time, the end of the last */
+};
+
+/* The time that n pieces take, the first of which has `left_ps` to go and was `gpu_ps` long. */
+static inline int64_t tr_work_span_ps(int64_t n, int64_t left_ps, int64_t gpu_ps, int64_t growth_ps)
+{
+    return left_ps + (n - 1) * gpu_ps + n * (n - 1) / 2 * growth_ps;
+}
+
+/* How many of at most `most` such pieces end less than `limit_ps` from now, and in *span_ps when
+ * the last of them does. */
 static inline int64_t tr_work_fit(int64_t left_ps, int64_t gpu_ps, int64_t growth_ps, int64_t most,
                                   int64_t limit_ps, int64_t *span_ps)
 {
@@ -33,12 +46,11 @@ static inline int64_t tr_work_fit(int64_t left_ps, int64_t gpu_ps, int64_t growt
     while (step < most)
         step *= 2;
     for (; step > 0; step /= 2) {
-        int64_t m = n + step;
-        if (m > most)
+        if (n + step > most)
             continue;
-        int64_t end_ps = left_ps + (m - 1) * gpu_ps + m * (m - 1) / 2 * growth_ps;
+        int64_t end_ps = tr_work_span_ps(n + step, left_ps, gpu_ps, growth_ps);
         if (end_ps < limit_ps) {
-            n = m;
+            n += step;
             *span_ps = end_ps;
         }
     }

@@ -141,6 +141,85 @@ static void the_ring_is_the_same_however_it_is_advanced(void **state)
     }
 }
 
+/* Contexts that always have two pieces posted, each longer than the one before by a constant; those
+ * from `n_busy` on have a single piece, posted at random times. */
+struct decode {
+    int n, n_busy;
+    int64_t first_ps[8], growth_ps[8], posted[8];
+    int64_t done[8], lost_ps[8], end_ns[8]; /* as told */
+    struct tr_share_stats stats;
+};
+
+static void post_next(struct tr_ring *r, struct decode *x, int ctx, int64_t now_ns)
+{
+    struct tr_work w = {.gpu_ps = x->first_ps[ctx] + x->posted[ctx]++ * x->growth_ps[ctx]};
+    tr_ring_post(r, ctx, now_ns, &w);
+}
+
+static void decode_until(struct tr_ring *r, struct decode *x, struct draw *most, int64_t until_ns)
+{
+    int64_t end_ns, lost_ps;
+    int ctx;
+    for (;;) {
+        struct tr_stretch s[TR_MAX_PODS] = {0};
+        for (int i = 0; i < x->n_busy && most != NULL; i++)
+            s[i] = (struct tr_stretch){.growth_ps = x->growth_ps[i],
+                                       .most = between(most, 0, 3) * between(most, 0, 60)};
+        if (most != NULL && tr_ring_skip(r, s, until_ns))
+            for (int i = 0; i < x->n; i++) {
+                x->posted[i] += s[i].done;
+                x->done[i] += s[i].done;
+                x->lost_ps[i] += s[i].done > 0 ? s[i].lost_ps : 0;
+                x->end_ns[i] = s[i].done > 0 ? s[i].end_ns : x->end_ns[i];
+            }
+        if (!tr_ring_advance(r, until_ns, &ctx, &end_ns, &lost_ps))
+            return;
+        x->done[ctx]++;
+        x->lost_ps[ctx] += lost_ps;
+        x->end_ns[ctx] = end_ns;
+        if (ctx < x->n_busy)
+            post_next(r, x, ctx, end_ns);
+    }
+}
+
+/* Many completions taken at once: as many as one by one, as late, with as much time lost, at every
+ * one of a row of moments. */
+static void completions_taken_at_once_are_those_told_one_by_one(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct draw d = {seed, tr_rng_stream("ring decode", 0, 0), 0}, most = d;
+        struct decode x[2] = {{.n = (int)between(&d, 1, 6)}};
+        struct tr_ring r[2];
+        most.stream++;
+        x[0].n_busy = (int)between(&d, 1, x[0].n);
+        bool round = between(&d, 0, 2) == 0; /* multiples of the quantum */
+        for (int i = 0; i < x[0].n; i++) {
+            x[0].first_ps[i] = round ? between(&d, 1, 9) * 512 * US_PS : between(&d, 1, 20 * MS_PS);
+            x[0].growth_ps[i] = between(&d, 0, 2) * (round ? 512 * US_PS : between(&d, 0, US_PS));
+        }
+        x[1] = x[0];
+        int64_t switch_ps = between(&d, 0, 2) * 113 * US_PS, now_ns = 0;
+        for (int k = 0; k < 2; k++) {
+            tr_ring_init(&r[k], x[k].n, 512 * US_PS, switch_ps);
+            r[k].exact = k == 0;
+            for (int i = 0; i < 2 * x[k].n_busy; i++)
+                post_next(&r[k], &x[k], i / 2, 0);
+        }
+        for (int step = 0; step < 12; step++) {
+            now_ns += between(&d, 1, step % 2 ? 3000000 : 600000000);
+            int late = (int)between(&d, 0, x[0].n - 1);
+            for (int k = 0; k < 2; k++) {
+                decode_until(&r[k], &x[k], k == 0 ? NULL : &most, now_ns);
+                x[k].stats = tr_ring_stats(&r[k]);
+                if (late >= x[k].n_busy && r[k].ctx[late].queued == 0)
+                    post_next(&r[k], &x[k], late, now_ns);
+            }
+            assert_memory_equal(&x[0], &x[1], sizeof x[0]);
+        }
+    }
+}
+
 /* What was posted has run, for as long as it takes, and nothing else has. */
 static void work_is_conserved(void **state)
 {
@@ -360,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ring_is_the_same_however_it_is_advanced),
+        cmocka_unit_test(completions_taken_at_once_are_those_told_one_by_one),
         cmocka_unit_test(work_is_conserved),
         cmocka_unit_test(saturated_contexts_share_what_switching_leaves),
         cmocka_unit_test(published_measurements_are_reproduced),
