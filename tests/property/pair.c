@@ -258,9 +258,7 @@ static bool send_due(struct pair *p, const struct workload *w, int *next, int64_
     for (; *next < w->n && w->request[*next].q.arrival_ns + w->api_ns == now_ns; ++*next) {
         const struct workload_request *r = &w->request[*next];
         struct tr_engine_request q = r->q;
-        q.chain = (struct tr_chain){.n = r->n_runs, .more = r->run};
-        for (int i = 0; i < r->n_runs && r->n_runs <= 2; i++)
-            q.chain.own[i] = r->run[i];
+        q.chain = workload_chain(r);
         if (!pair_add(p, &q, now_ns))
             return false;
     }

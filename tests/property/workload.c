@@ -138,6 +138,14 @@ static void make_request(struct maker *m, struct workload_request *r, bool quiet
     r->q.priority = (int32_t)between(d, 0, 2);
 }
 
+struct tr_chain workload_chain(const struct workload_request *r)
+{
+    struct tr_chain chain = {.n = r->n_runs, .more = r->run};
+    for (int i = 0; i < r->n_runs && r->n_runs <= 2; i++)
+        chain.own[i] = r->run[i];
+    return chain;
+}
+
 void workload_make(struct workload *w, uint64_t seed, const struct workload_tables *tables)
 {
     struct maker m = {.d = {seed, tr_rng_stream("engine oracle", 0, 0), 0}};

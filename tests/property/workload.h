@@ -34,6 +34,9 @@ struct workload_tables {
 void workload_tables_init(struct workload_tables *t, struct tr_arena *arena);
 void workload_make(struct workload *w, uint64_t seed, const struct workload_tables *tables);
 
+/* What a request shares, as long as it exists. */
+struct tr_chain workload_chain(const struct workload_request *r);
+
 /* Drops and shortens whatever can be spared while `fails` is still true of it. */
 void workload_shrink(struct workload *w, bool (*fails)(void *arg, const struct workload *w),
                      void *arg);
