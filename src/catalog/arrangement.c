@@ -1,9 +1,8 @@
 /* arrangement: the grammar of how one GPU is divided.
  *
  *     arrangement = division [spaces precision]
- *     division    = "whole" | "timeslice:" N | "mps:" N | "mig:" layout ["/timeslice:" N]
- *     layout      = item {"+" item}
- *     item        = profile ["*" count]
+ *     division    = "whole" | "one-engine" | "timeslice:" N | "mps:" N | "mig:" layout
+ * ["/timeslice:" N] layout      = item {"+" item} item        = profile ["*" count]
  *
  * A profile's own name may hold a plus ("1g.10gb+me"); names are matched longest first.
  */
@@ -165,7 +164,7 @@ static void write_text(struct tr_arrangement *a)
 {
     int pods = a->parts[0].n_pods;
     if (!a->mig && a->parts[0].sharing == TR_SOLO)
-        add_text(a, "whole");
+        add_text(a, a->one_engine ? "one-engine" : "whole");
     else if (!a->mig)
         add_text(a, "%s:%d", a->parts[0].sharing == TR_MPS ? "mps" : "timeslice", pods);
     if (!a->mig)
@@ -218,7 +217,7 @@ static int refuse_layout(const struct parser *ps, const struct tr_arrangement *a
 static int parse_mig(struct parser *ps, struct tr_arrangement *out)
 {
     if (ps->gpu->n_profiles == 0)
-        return fail(ps, "%s has no MIG; it can be whole, timeslice:N or mps:N", ps->gpu->name);
+        return fail(ps, "%s has no MIG; it can be whole, one-engine, timeslice:N or mps:N", ps->gpu->name);
     out->mig = true;
     int rc;
     do {
@@ -259,6 +258,12 @@ static int parse_division(struct parser *ps, struct tr_arrangement *out)
     enum tr_sharing sharing = TR_SOLO;
     if (take(ps, "mig:"))
         return parse_mig(ps, out);
+    out->one_engine = take(ps, "one-engine");
+    if (out->one_engine && ps->p == ps->end) {
+        out->n_parts = 1;
+        out->parts[0] = (struct tr_part){.sharing = TR_SOLO, .n_pods = 1};
+        return TR_OK;
+    }
     if (take(ps, "timeslice:")) {
         sharing = TR_TIMESLICE;
         rc = parse_pods(ps, "timeslice", &pods);
@@ -266,14 +271,14 @@ static int parse_division(struct parser *ps, struct tr_arrangement *out)
         sharing = TR_MPS;
         rc = parse_pods(ps, "mps", &pods);
     } else if (!take(ps, "whole") || ps->p != ps->end) {
-        static const char *const words[] = {"whole", "timeslice", "mps", "mig"};
+        static const char *const words[] = {"whole", "one-engine", "timeslice", "mps", "mig"};
         char word[32];
         snprintf(word, sizeof word, "%.*s", (int)strcspn(ps->text, ": \t\n"), ps->text);
         const char *near = tr_nearest(word, words, TR_LEN(words));
         if (near != NULL && strcasecmp(near, word) == 0)
             near = NULL; /* the word is right, what follows is not */
         return fail(ps,
-                    "not understood%s%s%s; it must be whole, timeslice:N, mps:N, "
+                    "not understood%s%s%s; it must be whole, one-engine, timeslice:N, mps:N, "
                     "mig:PROFILE*COUNT+PROFILE or mig:.../timeslice:N",
                     near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
                     near != NULL ? "'?" : "");
@@ -337,7 +342,9 @@ int tr_arrangement_parse(const char *text, const struct tr_gpu *gpu, const struc
 
 int tr_arrangement_rank(const struct tr_arrangement *a)
 {
-    enum { WHOLE, TIMESLICE, MPS, UNIFORM, MIXED, DIVIDED };
+    enum { WHOLE, ONE_ENGINE, TIMESLICE, MPS, UNIFORM, MIXED, DIVIDED };
+    if (a->one_engine)
+        return ONE_ENGINE;
     if (!a->mig)
         return a->parts[0].sharing == TR_SOLO  ? WHOLE
                : a->parts[0].sharing == TR_MPS ? MPS

@@ -7,6 +7,8 @@
  *
  * An arrangement says how ONE GPU is divided:
  *     whole                      one pod, the whole card
+ *     one-engine                 the same, for all tenants even where each would have a pod of its
+ *                                own: the engine is shared, not the card
  *     timeslice:4                four pods take turns on the card
  *     mps:4                      four pods at once on the card
  *     mig:1g.10gb*7              seven MIG instances, a pod on each
@@ -182,6 +184,7 @@ struct tr_arrangement {
     struct tr_part parts[TR_MAX_PARTS];
     int n_pods; /* over all parts */
     bool mig;
+    bool one_engine;
 };
 
 /* Parses the grammar above for this GPU: a profile the GPU lacks is answered with those it has, a
@@ -190,8 +193,8 @@ struct tr_arrangement {
 int tr_arrangement_parse(const char *text, const struct tr_gpu *gpu, const struct tr_catalog *cat,
                          struct tr_arrangement *out, const struct tr_precision **precision,
                          struct tr_err *err);
-/* Simplicity order for ties: whole 0 < timeslice 1 < mps 2 < uniform MIG 3 < mixed 4 < divided 5.
- */
+/* Simplicity order for ties: whole 0 < one-engine 1 < timeslice 2 < mps 3 < uniform MIG 4 <
+ * mixed 5 < divided 6. */
 int tr_arrangement_rank(const struct tr_arrangement *a);
 
 /* Can these profiles stand on the GPU together? Finds a legal start for each by search over

@@ -59,6 +59,7 @@ static void report(struct tr_engine *e, const struct request *r, enum tr_status 
         .first_token_ns = r->first_ns,
         .last_token_ns = status == TR_DONE ? now_ns : -1,
         .tenant = r->tenant,
+        .priority = r->priority,
         .prompt_tok = r->prompt,
         .cached_tok = r->cached_tok,
         .output_tok = r->output,

@@ -132,7 +132,10 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t
     struct tr_device *d = device_of(f, pod, &ctx);
     if (!together)
         *events += tr_device_advance(d, q->engine.arrival_ns);
-    tr_device_send(d, ctx, &q->engine, q->engine.arrival_ns + TR_API_NS);
+    struct tr_engine_request request = q->engine;
+    if (f->cfg.priorities != NULL)
+        request.priority = f->cfg.priorities[request.tenant % f->cfg.n_tenants];
+    tr_device_send(d, ctx, &request, request.arrival_ns + TR_API_NS);
     return true;
 }
 

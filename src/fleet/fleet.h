@@ -19,6 +19,7 @@ struct tr_fleet_config {
     struct tr_device_config device[TR_MAX_PARTS];
     enum tr_router router;
     int n_tenants;
+    const int32_t *priorities; /* by tenant; NULL: all alike */
     uint64_t seed;
 };
 

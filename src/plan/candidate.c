@@ -51,7 +51,7 @@ static void gate_quality(struct tr_candidate *c, const struct tr_workload *w)
  * only; MIG, and a card of one's own, separate all three (docs/share.md). */
 static enum tr_isolation isolation_of(const struct tr_arrangement *a)
 {
-    enum tr_isolation least = TR_ISOLATION_PERFORMANCE;
+    enum tr_isolation least = a->one_engine ? TR_ISOLATION_NONE : TR_ISOLATION_PERFORMANCE;
     for (int p = 0; p < a->n_parts; p++) {
         if (a->parts[p].sharing == TR_TIMESLICE)
             least = TR_ISOLATION_NONE;
@@ -65,9 +65,9 @@ static void gate_isolation(struct tr_candidate *c, const struct tr_scenario *s)
 {
     enum tr_isolation have = isolation_of(&c->arrangement);
     if (have < s->isolation)
-        refuse(c, TR_GATE_ISOLATION, "isolation of %s between pods is asked for; %s gives %s",
-               tr_isolation_name(s->isolation), c->arrangement.text,
-               have == TR_ISOLATION_NONE ? "none" : "memory limits only");
+        refuse(c, TR_GATE_ISOLATION, "isolation of %s between %s is asked for; %s gives %s",
+               tr_isolation_name(s->isolation), c->arrangement.one_engine ? "tenants" : "pods",
+               c->arrangement.text, have == TR_ISOLATION_NONE ? "none" : "memory limits only");
 }
 
 static void gate_memory(struct tr_candidate *c, const struct tr_workload *w)
@@ -150,6 +150,7 @@ static void build_engine(struct tr_candidate *c, int p, const struct tr_workload
         .long_prefill_token_threshold = o->long_prefill_token_threshold,
         .async = !o->no_async_scheduling,
         .enable_prefix_caching = !o->no_prefix_caching,
+        .priority = c->arrangement.one_engine && w->priorities != NULL,
         .timeout_ns = w->client_timeout_ns,
         .ttft_limit_ns = smallest_ttft(&w->slo),
         .queue_limit = o->queue_limit,
@@ -326,14 +327,21 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
 /* ---- fleets -------------------------------------------------------------------------------------
  */
 
+/* One engine serves all tenants, so that none has a pod to be sent to. */
+enum tr_router tr_candidate_router(const struct tr_candidate *c, const struct tr_workload *w)
+{
+    return c->arrangement.one_engine && w->router == TR_ROUTE_TENANT ? TR_ROUTE_RANDOM : w->router;
+}
+
 struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
                                           int gpus, uint64_t seed)
 {
     struct tr_fleet_config f = {
         .gpus = gpus,
         .parts = c->arrangement.n_parts,
-        .router = w->router,
+        .router = tr_candidate_router(c, w),
         .n_tenants = w->n_tenants,
+        .priorities = w->priorities,
         .seed = seed,
     };
     for (int p = 0; p < f.parts; p++)
@@ -429,6 +437,22 @@ static int check_compare(const struct tr_scenario *s, size_t k, struct tr_err *e
     return possible ? TR_OK : tr_node_err(err, s->compare_at[k], "%s", first.text);
 }
 
+/* One engine for all tenants, where that is not what `whole` is: always looked at, unless they do
+ * not trust each other or the user has named it himself. */
+static int add_one_engine(struct builder *b, const struct tr_node_type *node, struct tr_err *err)
+{
+    const struct tr_scenario *s = b->s;
+    const struct tr_workload *w = &s->workload;
+    if (w->n_tenants < 2 || (!w->own_pods && w->priorities == NULL))
+        return TR_OK;
+    if (!s->compare_auto && s->isolation != TR_ISOLATION_NONE)
+        return TR_OK;
+    for (size_t k = 0; k < s->n_compare; k++)
+        if (strncasecmp(s->compare[k], "one-engine", strlen("one-engine")) == 0)
+            return TR_OK;
+    return add_text(b, node, "one-engine", err);
+}
+
 static void add_compare(struct builder *b, const struct tr_node_type *node)
 {
     for (size_t k = 0; k < b->s->n_compare; k++) {
@@ -476,6 +500,8 @@ int tr_candidates_enumerate(const struct tr_scenario *s, struct tr_arena *arena,
             rc = add_auto(&b, s->nodes[i], err);
         else
             add_compare(&b, s->nodes[i]);
+        if (rc == TR_OK)
+            rc = add_one_engine(&b, s->nodes[i], err);
     }
     if (rc == TR_OK) {
         /* Step-time tables are pointed to by engine configurations: fix the addresses once. */

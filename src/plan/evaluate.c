@@ -27,7 +27,8 @@ static int sample_of(const struct tr_candidate *c, const struct tr_evaluation *e
 {
     const struct tr_workload *w = &ev->scenario->workload;
     int64_t wanted = ev->effort.sample[tr_evaluate_turns(c)];
-    if (wanted == 0 || w->router == TR_ROUTE_LEAST_REQUESTS || w->router == TR_ROUTE_TENANT ||
+    enum tr_router router = tr_candidate_router(c, w);
+    if (wanted == 0 || router == TR_ROUTE_LEAST_REQUESTS || router == TR_ROUTE_TENANT ||
         w->slo.spikes_only)
         return gpus;
     int64_t sample = (wanted * gpus + ev->spikes->requests - 1) / ev->spikes->requests;
@@ -120,7 +121,7 @@ int tr_evaluate_least(const struct tr_candidate *c, const struct tr_scenario *s)
 {
     const struct tr_workload *w = &s->workload;
     int least = TR_MAX(s->nodes_min, 1), pods = c->arrangement.n_pods * c->node->gpus;
-    if (w->own_pods)
+    if (w->own_pods && !c->arrangement.one_engine)
         least = TR_MAX(least, (w->n_tenants + pods - 1) / pods);
     return least;
 }

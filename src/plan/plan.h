@@ -179,6 +179,7 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
 /* Unloaded latencies and the BOUND gate. */
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
                         const struct tr_lengths *lengths);
+enum tr_router tr_candidate_router(const struct tr_candidate *c, const struct tr_workload *w);
 struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
                                           int gpus, uint64_t seed);
 /* All candidates of the scenario; explicit `compare` texts that are wrong are TR_EINPUT. */

@@ -26,8 +26,11 @@ static int class_of(const struct tr_candidate *c)
 }
 
 /* Both cost the same within the tie: which is the better choice? */
-static bool simpler(const struct tr_candidate *a, const struct tr_candidate *b)
+static bool simpler(const struct tr_plan *plan, const struct tr_candidate *a,
+                    const struct tr_candidate *b)
 {
+    if (plan->scenario->workload.own_pods && a->arrangement.one_engine != b->arrangement.one_engine)
+        return !a->arrangement.one_engine; /* own pods were asked for */
     int ra = tr_arrangement_rank(&a->arrangement), rb = tr_arrangement_rank(&b->arrangement);
     if (ra != rb)
         return ra < rb;
@@ -60,7 +63,7 @@ static int best_left(const struct tr_plan *plan)
         if (!tr_rank_ranked(c) || c->rank > 0 || class_of(c) != class ||
             tr_rank_cost(c) > least * (1 + TR_TIE))
             continue;
-        if (best < 0 || simpler(c, &plan->candidates[best]))
+        if (best < 0 || simpler(plan, c, &plan->candidates[best]))
             best = (int)i;
     }
     return best;

@@ -84,6 +84,8 @@ static void causes_show(struct tr_str *out, const int64_t *missed)
 static const char *tie_words(struct tr_plan *plan, const struct tr_candidate *c,
                              const struct tr_candidate *pick)
 {
+    if (c->arrangement.one_engine && plan->scenario->workload.own_pods)
+        return "gives no tenant a pod of its own";
     if (tr_arrangement_rank(&c->arrangement) != tr_arrangement_rank(&pick->arrangement) ||
         c->arrangement.n_pods != pick->arrangement.n_pods)
         return tr_arena_printf(&plan->arena, "is not as simple as %s", pick->arrangement.text);
@@ -115,7 +117,7 @@ static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
     if (c->fail_nodes > 0) {
         tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
-    } else if (plan->scenario->workload.own_pods && c->nodes > 1) {
+    } else if (plan->scenario->workload.own_pods && c->nodes > 1 && !c->arrangement.one_engine) {
         tr_str_printf(&s, "; %d tenants with a pod each, %d pod%s to a GPU",
                       plan->scenario->workload.n_tenants, c->arrangement.n_pods,
                       c->arrangement.n_pods > 1 ? "s" : "");
@@ -255,22 +257,37 @@ static const struct tr_candidate *best_copies(const struct tr_plan *plan)
     return best;
 }
 
-/* Tenants with pods of their own. `whole` on one GPU has one pod for all of them, so its capacity
- * is that of the engine they could share. */
+/* The best that gives every tenant a pod of its own. */
+static const struct tr_candidate *best_own(const struct tr_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = &plan->candidates[plan->order[i]];
+        if (tr_rank_ranked(c) && !c->arrangement.one_engine)
+            return c;
+    }
+    return NULL;
+}
+
+/* Tenants that would each have a pod: what one engine for all of them costs instead. */
 static void say_one_engine_for_all(struct tr_plan *plan)
 {
-    const struct tr_candidate *whole = find_whole(plan, NULL);
-    const char *carries = "";
-    if (whole != NULL && whole->capacity_rps > 0)
-        carries = tr_arena_printf(&plan->arena,
-                                  ", which on one whole card carries %.3g requests/s; all of them "
-                                  "together send %.3g in their busiest minute",
-                                  whole->capacity_rps, plan->spikes.peak_rate);
+    const struct tr_candidate *one = NULL, *own = best_own(plan);
+    const char *apart = "";
+    char usd[32], nodes[32], usd_own[32], nodes_own[32];
+    for (size_t i = plan->n_candidates; i-- > 0;)
+        if (plan->candidates[plan->order[i]].arrangement.one_engine)
+            one = &plan->candidates[plan->order[i]];
+    if (one == NULL || !tr_rank_ranked(one))
+        return;
+    if (own != NULL)
+        apart = tr_arena_printf(&plan->arena, ", a pod for each needs %s (%s) with %s",
+                                nodes_of(nodes_own, own->nodes), money(usd_own, own->usd_per_month),
+                                name_of(plan, own));
     say(plan,
         "Share the engine, not the card, if you can: the %d tenants trust each other and use one "
-        "model, so that one engine could batch all of them (tenants.pods: common)%s. What follows "
-        "gives each a pod of its own, as asked.",
-        plan->scenario->workload.n_tenants, carries);
+        "model, so that one engine can batch all of them. %s needs %s (%s)%s.",
+        plan->scenario->workload.n_tenants, name_of(plan, one), nodes_of(nodes, one->nodes),
+        money(usd, one->usd_per_month), apart);
 }
 
 /* "Share the engine, not the card": where all tenants trust each other and use one model. */

@@ -49,6 +49,8 @@ void tr_outcome_free(struct tr_outcome *o)
 {
     for (int m = 0; m < TR_N_METRICS; m++)
         tr_hist_free(&o->metric[m]);
+    for (int i = 0; i < o->n_tiers; i++)
+        tr_hist_free(&o->tier[i].ttft);
     tr_hist_free(&o->queue);
     free(o->windows);
     tr_outcome_init(o);
@@ -86,6 +88,29 @@ static void count_status(struct tr_outcome *o, const struct tr_record *r)
         o->aborted++;
         break;
     }
+}
+
+static struct tr_tier *tier_of(struct tr_outcome *o, int32_t priority)
+{
+    int i = 0;
+    while (i < o->n_tiers && o->tier[i].priority < priority)
+        i++;
+    if (i < o->n_tiers && o->tier[i].priority == priority)
+        return &o->tier[i];
+    if (o->n_tiers == TR_MAX_TIERS)
+        return &o->tier[TR_MIN(i, TR_MAX_TIERS - 1)];
+    memmove(&o->tier[i + 1], &o->tier[i], (size_t)(o->n_tiers++ - i) * sizeof o->tier[0]);
+    o->tier[i] = (struct tr_tier){.priority = priority};
+    return &o->tier[i];
+}
+
+static void count_tier(struct tr_outcome *o, const struct tr_record *r, bool inside)
+{
+    struct tr_tier *t = tier_of(o, r->priority);
+    t->offered++;
+    t->inside_all += inside;
+    if (r->status == TR_DONE)
+        tr_hist_add(&t->ttft, tr_record_metric(r, TR_TTFT), 1);
 }
 
 /* By how much a done request is beyond its objectives. */
@@ -136,6 +161,8 @@ void tr_outcome_add(struct tr_outcome *o, const struct tr_slo *slo, const struct
     if (!all)
         o->missed[cause_of(slo, r)]++;
     count_status(o, r);
+    if (o->by_priority)
+        count_tier(o, r, all);
     o->first_arrival_ns = TR_MIN(o->first_arrival_ns, r->arrival_ns);
     o->last_arrival_ns = TR_MAX(o->last_arrival_ns, r->arrival_ns);
     o->end_ns = TR_MAX(o->end_ns, TR_MAX(r->arrival_ns, r->last_token_ns));
@@ -173,6 +200,13 @@ void tr_outcome_merge(struct tr_outcome *into, const struct tr_outcome *from)
     into->first_arrival_ns = TR_MIN(into->first_arrival_ns, from->first_arrival_ns);
     into->last_arrival_ns = TR_MAX(into->last_arrival_ns, from->last_arrival_ns);
     into->end_ns = TR_MAX(into->end_ns, from->end_ns);
+    into->by_priority = into->by_priority || from->by_priority;
+    for (int i = 0; i < from->n_tiers; i++) {
+        struct tr_tier *t = tier_of(into, from->tier[i].priority);
+        t->offered += from->tier[i].offered;
+        t->inside_all += from->tier[i].inside_all;
+        tr_hist_merge(&t->ttft, &from->tier[i].ttft);
+    }
     into->stopped_early = into->stopped_early || from->stopped_early;
     for (size_t i = 0; i < from->n_windows; i++) {
         struct tr_window *w = window_at(into, (int64_t)i * TR_WINDOW_NS);

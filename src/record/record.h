@@ -53,7 +53,7 @@ struct tr_record {
     int64_t sent_ns;
     int64_t scheduled_ns;                  /* first given tokens by the engine; -1: never */
     int64_t first_token_ns, last_token_ns; /* -1: none */
-    int32_t tenant;
+    int32_t tenant, priority;
     int32_t pod;
     int32_t prompt_tok, cached_tok, output_tok;
     int32_t preemptions;
@@ -93,6 +93,14 @@ int64_t tr_record_metric(const struct tr_record *r, enum tr_metric m);
 enum tr_label { TR_STABLE, TR_BACKLOGGED, TR_OVERLOADED };
 const char *tr_label_name(enum tr_label l);
 
+/* Requests of one priority, where tenants have several. */
+#define TR_MAX_TIERS 8
+struct tr_tier {
+    int32_t priority;
+    int64_t offered, inside_all;
+    struct tr_hist ttft; /* of done requests, ns */
+};
+
 struct tr_window {
     int64_t arrived, admitted; /* admitted: first given tokens in this window */
 };
@@ -109,7 +117,10 @@ struct tr_outcome {
     int64_t first_arrival_ns, last_arrival_ns, end_ns;
     struct tr_window *windows; /* by arrival / admission time */
     size_t n_windows;
-    bool stopped_early; /* the answer was certain: counts are a lower bound */
+    bool by_priority; /* count tiers: set before the first record */
+    int n_tiers;
+    struct tr_tier tier[TR_MAX_TIERS]; /* by priority; beyond eight: with the last */
+    bool stopped_early;                /* the answer was certain: counts are a lower bound */
 };
 
 void tr_outcome_init(struct tr_outcome *o);

@@ -239,6 +239,23 @@ static void add_engines(struct tr_json *j, const struct tr_sim_result *r)
     tr_json_num(j, "kv_max_fraction", f->kv_max);
 }
 
+static void add_tiers(struct tr_json *j, const struct tr_outcome *o)
+{
+    if (o->n_tiers == 0)
+        return;
+    tr_json_begin(j, "tiers", '[');
+    for (int i = 0; i < o->n_tiers; i++) {
+        const struct tr_tier *t = &o->tier[i];
+        tr_json_begin(j, NULL, '{');
+        tr_json_int(j, "priority", t->priority);
+        tr_json_int(j, "offered", t->offered);
+        tr_json_num(j, "inside_all_share", (double)t->inside_all / (double)t->offered);
+        add_hist(j, "ttft", &t->ttft);
+        tr_json_end(j);
+    }
+    tr_json_end(j);
+}
+
 void tr_report_json_result(struct tr_json *j, const struct tr_sim_result *r, enum tr_label label,
                            const struct tr_slo *slo)
 {
@@ -262,6 +279,7 @@ void tr_report_json_result(struct tr_json *j, const struct tr_sim_result *r, enu
     tr_json_int(j, "prompt_tok", o->prompt_tok);
     tr_json_int(j, "output_tok", o->output_tok);
     add_objectives_met(j, o, slo);
+    add_tiers(j, o);
     add_hist(j, "ttft", &o->metric[TR_TTFT]);
     add_hist(j, "tpot", &o->metric[TR_TPOT]);
     add_hist(j, "e2e", &o->metric[TR_E2E]);

@@ -227,11 +227,32 @@ static void run_engines(struct tr_str *out, const struct tr_sim_result *r)
     tr_str_free(&text);
 }
 
+static void run_tiers(struct tr_str *out, const struct tr_outcome *o)
+{
+    struct tr_str text = {0};
+    char count[32], share[TR_SHOW], p95[24];
+
+    for (int i = 0; i < o->n_tiers; i++) {
+        const struct tr_tier *t = &o->tier[i];
+        tr_str_printf(&text, "%spriority %d: %s %% of %s requests inside", i > 0 ? "; " : "",
+                      t->priority,
+                      tr_show_percent(share, (double)t->inside_all / (double)t->offered),
+                      tr_units_show_count(count, t->offered));
+        if (t->ttft.count > 0)
+            tr_str_printf(&text, ", TTFT p95 %s",
+                          tr_units_show_ns(p95, tr_hist_quantile(&t->ttft, 0.95)));
+    }
+    if (o->n_tiers > 0)
+        tr_text_wrap(out, "  tiers", 2 + LEAD, text.text);
+    tr_str_free(&text);
+}
+
 void tr_report_run(struct tr_str *out, const struct tr_sim_result *r)
 {
     if (r->outcome.offered == 0)
         return;
     run_counts(out, &r->outcome);
     run_misses(out, &r->outcome);
+    run_tiers(out, &r->outcome);
     run_engines(out, r);
 }

@@ -91,6 +91,10 @@ static int check_tenants(struct reader *r)
     if (w->shares && shares->n != (size_t)w->n_tenants)
         return tr_node_err(r->err, shares, "tenants.shares: %zu shares for %d tenant%s", shares->n,
                            w->n_tenants, w->n_tenants == 1 ? " (see tenants.count)" : "s");
+    if (w->priorities && w->n_priorities != w->n_tenants)
+        return tr_node_err(r->err, find_node(r, "workload.tenants.priorities"),
+                           "tenants.priorities: %d priorities for %d tenant%s", w->n_priorities,
+                           w->n_tenants, w->n_tenants == 1 ? " (see tenants.count)" : "s");
     if (!w->shares)
         fill_shares(r, shares != NULL);
     if (w->own_pods && w->n_tenants < 2)

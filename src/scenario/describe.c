@@ -95,6 +95,10 @@ static void describe(const struct key *key, struct tr_str *out)
     case KEY_SHARES:
         tr_str_printf(out, "zipf, or a list of fractions that sum to 1");
         break;
+    case KEY_INTS:
+        tr_str_printf(out, "a list of whole numbers from %g to %g, such as %s", key->min, key->max,
+                      key->example);
+        break;
     case KEY_KNOTS:
         tr_str_printf(out, "a list of times and rates such as %s", key->example);
         break;

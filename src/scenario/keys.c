@@ -153,6 +153,11 @@ const struct key tr_scenario_keys[] = {
      .doc = "Their parts of the requests: `zipf` (the n-th gets 1/n of the first), or a list "
             "that sums to 1. A trace with a tenant column brings its own.",
      .example = "zipf"},
+    {.path = TENANTS "priorities", .type = KEY_INTS, .min = 0, .max = 1000, .otherwise = "all alike",
+     .read = read_priorities,
+     .doc = "One for each tenant, lower goes first: what `one-engine` schedules by (vLLM's "
+            "`--scheduling-policy priority`).",
+     .example = "[0, 1, 1]"},
     {.path = TENANTS "pods", .type = KEY_WORD, .words = pods_words, .init = "common",
      W(workload.own_pods),
      .doc = "`common`: every pod serves everyone. `own`: every tenant has at least one pod of "

@@ -25,6 +25,7 @@ enum key_type {
     KEY_NAME,     /* a name of the catalog */
     KEY_NAMES,    /* one such name, or a list */
     KEY_SHARES,   /* zipf, or a list of fractions */
+    KEY_INTS,     /* a list of whole numbers */
     KEY_KNOTS,    /* a list of [time, rate] */
     KEY_LENGTH,   /* a number of tokens, or a map */
     KEY_CHOICES   /* auto, or a list of texts */
@@ -119,6 +120,7 @@ int read_gpu(struct reader *, void *, const struct key *, const struct tr_node *
 int read_precision(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_log(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_shares(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_priorities(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_compare(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_objective(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_claims(struct reader *, void *, const struct key *, const struct tr_node *);

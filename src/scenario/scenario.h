@@ -50,8 +50,10 @@ struct tr_workload {
     struct tr_quality_limit quality;
     struct tr_engine_opts engine;
     int n_tenants;
-    const double *shares; /* n_tenants, sum 1 */
-    bool own_pods;        /* tenants.pods: own */
+    const double *shares;      /* n_tenants, sum 1 */
+    const int32_t *priorities; /* n_tenants, lower goes first in one-engine; NULL: all alike */
+    int n_priorities;
+    bool own_pods; /* tenants.pods: own */
     enum tr_router router;
     int64_t client_timeout_ns; /* 0: none */
     struct tr_traffic_spec traffic;

@@ -101,6 +101,17 @@ static void put_names(struct schema *s, const struct key *key)
 }
 
 /* One word, or a list whose items have this schema. */
+static void put_integers(struct schema *s, const struct key *key)
+{
+    tr_json_text(&s->j, "type", "array");
+    tr_json_int(&s->j, "minItems", 1);
+    tr_json_begin(&s->j, "items", '{');
+    tr_json_text(&s->j, "type", "integer");
+    tr_json_int(&s->j, "minimum", (int64_t)key->min);
+    tr_json_int(&s->j, "maximum", (int64_t)key->max);
+    tr_json_end(&s->j);
+}
+
 static void put_word_or_list(struct schema *s, const char *word, const char *item_type)
 {
     tr_json_begin(&s->j, "anyOf", '[');
@@ -219,6 +230,9 @@ static void put_type(struct schema *s, const struct key *key)
         break;
     case KEY_SHARES:
         put_word_or_list(s, "zipf", "number");
+        break;
+    case KEY_INTS:
+        put_integers(s, key);
         break;
     case KEY_CHOICES:
         put_word_or_list(s, "auto", "string");

@@ -263,6 +263,28 @@ int read_shares(struct reader *r, void *base, const struct key *key, const struc
     return 0;
 }
 
+int read_priorities(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
+{
+    struct tr_scenario *s = base;
+    int32_t *list;
+
+    if (node->kind != TR_NODE_LIST || node->n == 0)
+        return key_refuse(r, key, node);
+    list = TR_ARENA_NEW(&s->arena, int32_t, node->n);
+    for (size_t i = 0; i < node->n; i++) {
+        const struct tr_node *item = node->items[i];
+        int64_t value;
+
+        if (item->kind != TR_NODE_SCALAR || tr_units_integer(item->text, &value, NULL) < 0 ||
+            (double)value < key->min || (double)value > key->max)
+            return key_refuse(r, key, item);
+        list[i] = (int32_t)value;
+    }
+    s->workload.priorities = list;
+    s->workload.n_priorities = (int)node->n;
+    return 0;
+}
+
 int read_compare(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
     struct tr_scenario *s = base;

@@ -223,6 +223,7 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
     struct run run = {.cfg = config};
     *result = (struct tr_sim_result){0};
     tr_outcome_init(&run.outcome);
+    run.outcome.by_priority = config->fleet.priorities != NULL;
     struct tr_fleet *fleet = tr_fleet_new(&config->fleet, on_record, &run);
     if (config->trace != NULL)
         tr_fleet_trace(fleet, config->trace, config->trace_arg);

@@ -193,17 +193,18 @@ static void arrangements_have_one_text_each(void **state)
     const char *a100 = "A100-PCIe-80GB";
     canonical(a100, "whole", "whole", 1, 0);
     canonical(a100, " Whole\tint4 ", "whole", 1, 0);
-    canonical(a100, "timeslice:4", "timeslice:4", 4, 1);
-    canonical(a100, "timeslice:16", "timeslice:16", 16, 1);
-    canonical("L4", "mps:3", "mps:3", 3, 2);
-    canonical(a100, "mig:1g.10gb*7", "mig:1g.10gb*7", 7, 3);
-    canonical(a100, "mig:3g.40gb+3g.40gb", "mig:3g.40gb*2", 2, 3);
-    canonical(a100, "mig:3g.40gb+4g.40gb", "mig:4g.40gb+3g.40gb", 2, 4);
-    canonical(a100, "mig:1g.10gb*4+3g.40gb", "mig:3g.40gb+1g.10gb*4", 5, 4);
-    canonical(a100, "mig:1g.10gb+1g.10gb+me", "mig:1g.10gb+me+1g.10gb", 2, 4);
-    canonical(a100, "MIG:1G.10GB*2+1g.20gb int4", "mig:1g.20gb+1g.10gb*2", 3, 4);
-    canonical(a100, "mig:3g.40gb*2/timeslice:2", "mig:3g.40gb*2/timeslice:2", 4, 5);
-    canonical("A30", "mig:2g.12gb+1g.6gb*2", "mig:2g.12gb+1g.6gb*2", 3, 4);
+    canonical(a100, "One-Engine int4", "one-engine", 1, 1);
+    canonical(a100, "timeslice:4", "timeslice:4", 4, 2);
+    canonical(a100, "timeslice:16", "timeslice:16", 16, 2);
+    canonical("L4", "mps:3", "mps:3", 3, 3);
+    canonical(a100, "mig:1g.10gb*7", "mig:1g.10gb*7", 7, 4);
+    canonical(a100, "mig:3g.40gb+3g.40gb", "mig:3g.40gb*2", 2, 4);
+    canonical(a100, "mig:3g.40gb+4g.40gb", "mig:4g.40gb+3g.40gb", 2, 5);
+    canonical(a100, "mig:1g.10gb*4+3g.40gb", "mig:3g.40gb+1g.10gb*4", 5, 5);
+    canonical(a100, "mig:1g.10gb+1g.10gb+me", "mig:1g.10gb+me+1g.10gb", 2, 5);
+    canonical(a100, "MIG:1G.10GB*2+1g.20gb int4", "mig:1g.20gb+1g.10gb*2", 3, 5);
+    canonical(a100, "mig:3g.40gb*2/timeslice:2", "mig:3g.40gb*2/timeslice:2", 4, 6);
+    canonical("A30", "mig:2g.12gb+1g.6gb*2", "mig:2g.12gb+1g.6gb*2", 3, 5);
 }
 
 static void precision_is_returned(void **state)
@@ -247,7 +248,7 @@ static void bad_arrangements_are_answered(void **state)
     refused(a100, "mig:2g.20gb*2+1g.20gb*2+1g.10gb", "needs 9 memory slots");
     refused(a100, "mig:1g.5gb*7", "did you mean '1g.10gb'?; it has 1g.10gb, 1g.10gb+me, 1g.20gb");
     refused("H200-SXM-141GB", "mig:1g.10gb*7", "H200-SXM-141GB has no MIG profile '1g.10gb'");
-    refused("L4", "mig:1g.10gb*7", "L4 has no MIG; it can be whole, timeslice:N or mps:N");
+    refused("L4", "mig:1g.10gb*7", "L4 has no MIG; it can be whole, one-engine, timeslice:N or mps:N");
     refused(a100, "mig:", "a MIG profile is expected here");
     refused(a100, "mig:1g.10gb*", "count after '1g.10gb*' must be a number from 1 to 7");
     refused(a100, "mig:1g.10gb*0", "must be a number from 1 to 7");
@@ -261,9 +262,9 @@ static void bad_arrangements_are_answered(void **state)
     refused(a100, "timeslice:17", "a number of pods from 2 to 16");
     refused(a100, "timeslice:99999999999999999999", "a number of pods from 2 to 16");
     refused(a100, "timeslice:4x", "a number of pods from 2 to 16");
-    refused(a100, "timeslice", "not understood; it must be whole, timeslice:N");
+    refused(a100, "timeslice", "not understood; it must be whole, one-engine");
     refused(a100, "timeslise:4", "did you mean 'timeslice'?");
-    refused(a100, "", "it must be whole, timeslice:N, mps:N");
+    refused(a100, "", "it must be whole, one-engine, timeslice:N, mps:N");
     refused(a100, "wholes", "not understood");
     refused(a100, "whole int5", "unknown precision 'int5'; did you mean 'int");
     refused(a100, "mig:3g.40gb + 4g.40gb", "no spaces inside");

@@ -327,10 +327,10 @@ static void own_pods_take_a_gpu_each_on_whole(void **state)
     assert_string_equal(ranked_text(plan, plan->pick), "timeslice:8 bf16");
     assert_contains(of(plan, "whole bf16")->cause, "5 tenants with a pod each, 1 pod to a GPU");
     assert_says(plan, "Share the engine, not the card, if you can: the 5 tenants trust each other");
-    double own = of(plan, "whole bf16")->capacity_rps;
-    char carries[60];
-    snprintf(carries, sizeof carries, "which on one whole card carries %.3g requests/s", own);
-    assert_says(plan, carries);
+    assert_says(plan, "one-engine bf16 needs 1 node");
+    assert_says(plan, "a pod for each needs 1 node");
+    assert_int_equal(of(plan, "one-engine bf16")->nodes, 1);
+    double one = of(plan, "one-engine bf16")->capacity_rps;
     plan_free(plan);
 
     r.workload = "    tenants: {count: 5}\n";
@@ -338,8 +338,31 @@ static void own_pods_take_a_gpu_each_on_whole(void **state)
     assert_int_equal(of(plan, "whole bf16")->nodes, 1);
     assert_string_equal(ranked_text(plan, plan->pick), "whole bf16");
     assert_says(plan, "Share the engine, not the card: one engine batches all requests");
-    /* What was said of the engine that they could share. */
-    assert_near(of(plan, "whole bf16")->capacity_rps, own, 0.01);
+    /* With common pods that is what `whole` is. */
+    assert_near(of(plan, "whole bf16")->capacity_rps, one, 0.01);
+    plan_free(plan);
+}
+
+/* One tenant in four goes first, on a card that is a little too small for all. */
+static void priority_serves_its_tier_first(void **state)
+{
+    struct recipe r = {.compare = "[whole]",
+                       .workload = "    tenants: {count: 4, priorities: [0, 5, 5, 5]}\n"};
+    (void)state;
+    r.traffic = "{rate: 6/s, duration: 10m, prompt_tokens: {mean: 1200, cv: 0.5}, "
+                "output_tokens: {mean: 300, cv: 0.8, max: 1500}}";
+    struct tr_plan *plan = plan_of(&r);
+    const struct tr_candidate *whole = of(plan, "whole bf16"), *one = of(plan, "one-engine bf16");
+    const struct tr_outcome *fcfs = &whole->result.outcome, *tiers = &one->result.outcome;
+    assert_int_equal(fcfs->n_tiers, 2);
+    assert_int_equal(tiers->n_tiers, 2);
+    assert_int_equal(tiers->tier[0].priority, 0);
+    assert_int_equal(tiers->tier[1].priority, 5);
+    assert_int_equal(tiers->tier[0].offered + tiers->tier[1].offered, tiers->offered);
+    assert_true(tr_hist_quantile(&tiers->tier[0].ttft, 0.99) <
+                tr_hist_quantile(&fcfs->tier[0].ttft, 0.99));
+    assert_true(tr_hist_quantile(&tiers->tier[0].ttft, 0.99) <
+                tr_hist_quantile(&tiers->tier[1].ttft, 0.99));
     plan_free(plan);
 }
 
@@ -589,6 +612,7 @@ int main(void)
         cmocka_unit_test(beyond_nodes_max_is_marked_and_counted),
         cmocka_unit_test(a_fleet_has_at_least_nodes_min),
         cmocka_unit_test(own_pods_take_a_gpu_each_on_whole),
+        cmocka_unit_test(priority_serves_its_tier_first),
         cmocka_unit_test(least_requests_needs_no_more_than_random),
         cmocka_unit_test(spikes_can_decide),
         cmocka_unit_test(a_window_of_spikes_needs_spikes),
