@@ -211,6 +211,7 @@ struct tr_engine *tr_engine_new(const struct tr_engine_config *config, tr_engine
     e->fresh = e->resumed = e->running = (struct list){NONE, NONE, 0};
     e->heap = tr_calloc((size_t)config->max_num_seqs, sizeof *e->heap);
     e->free_blocks = config->num_gpu_blocks;
+    e->turn = TR_TIME_NEVER;
     prefix_init(&e->prefix);
     return e;
 }

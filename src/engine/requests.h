@@ -45,6 +45,7 @@ struct request {
     int16_t in_flight; /* events of steps in flight that name it */
     uint8_t state;
     bool own_key;   /* was preempted: it may find again what it shares with nobody */
+    bool held_back; /* its turn did not come in the last step */
     bool waited_kv; /* most steps of its wait found no KV blocks for the head of the queue */
 };
 
@@ -67,6 +68,9 @@ struct tr_engine {
     size_t cap_queue;
     int32_t n_queue;
     int64_t admitted;
+    int64_t turn, turn_epoch; /* in a running_walk: who before this one in the running list has
+                                 published one step more than turn_epoch; else NEVER */
+    int32_t n_held_back;
     int64_t epoch;               /* +1 each time all decoding requests are given a token */
     int64_t context_tok;         /* sum of tokens computed over decoding requests */
     int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */

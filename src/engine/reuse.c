@@ -42,6 +42,13 @@ static void publish(struct tr_engine *e, struct request *r, int32_t blocks)
 
 /* ---- growers --------------------------------------------------------------------------------- */
 
+/* Steps whose blocks a grower has published by now. In the middle of a walk over the running list
+ * those whose turn has come are one ahead of the others. */
+static int64_t epoch_of(const struct tr_engine *e, const struct request *r)
+{
+    return e->turn == TR_TIME_NEVER ? e->epoch : e->turn_epoch + (r->seq < e->turn);
+}
+
 /* Of the growers of an entry, the one whose next block was published first: by the step in which
  * its tokens were known, then in the order of the running list. NONE: all have caught up. */
 static uint32_t next_to_publish(const struct tr_engine *e, uint32_t entry)
@@ -52,7 +59,7 @@ static uint32_t next_to_publish(const struct tr_engine *e, uint32_t entry)
         const struct request *r = &e->req[i];
         int64_t end_tok = (int64_t)(r->hashed + 1) * TR_BLOCK_TOK;
         int64_t epoch = end_tok + e->cfg.async - r->base;
-        if (epoch > e->epoch)
+        if (epoch > epoch_of(e, r))
             continue;
         if (epoch < best_epoch || (epoch == best_epoch && r->seq < e->req[best].seq)) {
             best = i;
@@ -69,7 +76,7 @@ static void catch_up(struct tr_engine *e, uint32_t entry)
         return;
     if (e->req[i].grow_next == NONE) {
         struct request *r = &e->req[i];
-        publish(e, r, published(e, r, decode_computed(e, r)));
+        publish(e, r, published(e, r, (int32_t)(r->base + epoch_of(e, r))));
         return;
     }
     while ((i = next_to_publish(e, entry)) != NONE)

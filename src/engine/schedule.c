@@ -48,6 +48,8 @@ static void unschedule(struct tr_engine *e, uint32_t i, int32_t q)
         return;
     }
     int32_t produced = TR_MIN(decode_computed(e, r) + 1 - r->prompt, r->output);
+    if (r->grow_entry != NONE)
+        reuse_grown(e, i);
     e->phase[phase_of(r->base)]--;
     r->base++;
     e->phase[phase_of(r->base)]++;
@@ -119,16 +121,46 @@ static int32_t chunk_of(const struct tr_engine *e, const struct request *r, int3
     return TR_MIN(q, budget);
 }
 
-/* All decoding requests are given a token. Those that thereby get their last leave the set. */
-static void decode_all(struct tr_engine *e, struct tr_step *step)
+/* All decoding requests are given a token, but for `idle` of them that have been held back, with so
+ * many tokens of context. Those that thereby get their last leave the set. */
+static void decode_all(struct tr_engine *e, struct tr_step *step, int32_t idle, int64_t idle_tok)
 {
+    int32_t n = e->n_decode - idle;
     e->epoch++;
-    step->decodes = e->n_decode;
-    step->tokens += e->n_decode;
-    step->rows += e->n_decode;
+    step->decodes = n;
+    step->tokens += n;
+    step->rows += n;
     e->context_tok += e->n_decode;
-    step->context_tok = e->context_tok;
-    e->stats.decode_tok += e->n_decode;
+    step->context_tok = e->context_tok - idle_tok;
+    e->stats.decode_tok += n;
+}
+
+/* A decoding request whose turn does not come in this step: the epoch goes on without it. */
+static void hold_back(struct tr_engine *e, uint32_t i)
+{
+    struct request *r = &e->req[i];
+    e->phase[phase_of(r->base)]--;
+    e->phase[phase_of(--r->base)]++;
+    e->context_tok--;
+    if (r->end_epoch != INT64_MAX)
+        r->end_epoch++;
+    heap_settle(e, r->heap, i);
+    e->n_held_back += !r->held_back;
+    r->held_back = true;
+}
+
+/* The tokens of those that were held back have become known meanwhile, also to an asynchronous
+ * engine. */
+static void know_held_back(struct tr_engine *e)
+{
+    for (uint32_t i = e->running.head; i != NONE && e->n_held_back > 0; i = e->req[i].next) {
+        struct request *r = &e->req[i];
+        e->n_held_back -= r->held_back;
+        if (r->held_back && r->state == DECODE)
+            r->known = decode_computed(e, r) + 1;
+        r->held_back = false;
+    }
+    e->n_held_back = 0;
 }
 
 static void decode_ends(struct tr_engine *e, struct tr_step *step)
@@ -185,8 +217,10 @@ static void sort_events(const struct tr_engine *e, struct tr_step *step)
 static bool running_walk(struct tr_engine *e, struct tr_step *step)
 {
     int32_t budget = e->cfg.max_num_batched_tokens;
-    int64_t preemptions = e->stats.preemptions;
-    uint32_t i = e->running.head;
+    int64_t preemptions = e->stats.preemptions, idle_tok = 0;
+    int32_t idle = 0;
+    uint32_t i = e->running.head, behind = NONE;
+    e->turn_epoch = e->epoch;
     for (; i != NONE; i = e->req[i].next) {
         struct request *r = &e->req[i];
         if (r->state == ENDING)
@@ -196,20 +230,32 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
         int32_t have = decode ? decode_computed(e, r) : r->computed;
         int32_t q = decode ? 1 : chunk_of(e, r, budget);
         int32_t need = blocks_of(have + q) - blocks_of(have);
+        e->turn = r->seq;
+        behind = r->next;
         if (!make_room(e, i, need, &budget))
             break;
+        behind = NONE;
         blocks_take(e, need);
         budget -= q;
         r->chunk = decode ? 0 : q;
     }
-    decode_all(e, step);
-    decode_ends(e, step);
+    for (; behind != NONE; behind = e->req[behind].next) {
+        if (e->req[behind].state != DECODE)
+            continue;
+        idle++;
+        idle_tok += decode_computed(e, &e->req[behind]);
+        hold_back(e, behind);
+    }
+    decode_all(e, step, idle, idle_tok);
     for (i = e->running.head; i != NONE; i = e->req[i].next) {
         int32_t q = e->req[i].chunk;
         e->req[i].chunk = 0;
+        e->turn = e->req[i].seq;
         if (q > 0)
             prefill_chunk(e, step, i, q);
     }
+    e->turn = TR_TIME_NEVER;
+    decode_ends(e, step);
     sort_events(e, step);
     return e->stats.preemptions == preemptions;
 }
@@ -231,7 +277,7 @@ static bool schedule_running(struct tr_engine *e, struct tr_step *step)
     if (need > e->free_blocks)
         return running_walk(e, step);
     blocks_take(e, need);
-    decode_all(e, step);
+    decode_all(e, step, 0, 0);
     decode_ends(e, step);
     if (q > 0)
         prefill_chunk(e, step, tail, q);
@@ -316,6 +362,8 @@ bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *ste
 {
     engine_count_blocks(e, now_ns);
     drop_timed_out(e, now_ns);
+    if (e->n_held_back > 0)
+        know_held_back(e);
     step->tokens = step->rows = step->decodes = step->chunks = 0;
     step->context_tok = step->chunks_ps = step->chunk_context_tok = 0;
     step->n_events = 0;
