@@ -138,6 +138,9 @@ struct tr_catalog {
  * one by one. */
 int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err);
 void tr_catalog_free(struct tr_catalog *cat);
+/* One of the files ("gpus.yaml") as a tree, from `dir` if it has it, else the compiled-in one. */
+int tr_catalog_file(struct tr_arena *arena, const char *dir, const char *name,
+                    struct tr_node **root, struct tr_err *err);
 
 /* Look-ups ignore case. On failure `err` names what is allowed and the nearest; an ambiguous GPU
  * name ("a100-80gb") is answered with its candidates. `at` (may be NULL) gives the position. */

@@ -70,6 +70,19 @@ static int check_dir(const char *dir, struct tr_err *err)
     return TR_OK;
 }
 
+int tr_catalog_file(struct tr_arena *arena, const char *dir, const char *name,
+                    struct tr_node **root, struct tr_err *err)
+{
+    const char *label = NULL, *text = NULL;
+    char *owned = NULL;
+    size_t len = 0;
+    int rc = open_file(arena, dir, name, &label, &owned, &text, &len, err);
+    if (rc == TR_OK)
+        rc = tr_yaml_parse(arena, label, text, len, root, err);
+    free(owned);
+    return rc;
+}
+
 int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err)
 {
     /* In this order: a node type names a GPU. */
@@ -85,16 +98,10 @@ int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err
     struct tr_catalog *cat = tr_calloc(1, sizeof *cat);
     int rc = check_dir(dir, err);
     for (size_t i = 0; i < TR_LEN(files) && rc == TR_OK; i++) {
-        const char *label = NULL, *text = NULL;
-        char *owned = NULL;
-        size_t len = 0;
         struct tr_node *root = NULL;
-        rc = open_file(&cat->arena, dir, files[i].name, &label, &owned, &text, &len, err);
-        if (rc == TR_OK)
-            rc = tr_yaml_parse(&cat->arena, label, text, len, &root, err);
+        rc = tr_catalog_file(&cat->arena, dir, files[i].name, &root, err);
         if (rc == TR_OK)
             rc = files[i].load(cat, root, err);
-        free(owned);
     }
     if (rc != TR_OK) {
         tr_catalog_free(cat);

@@ -58,6 +58,7 @@ int cmd_plan(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_check(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_simulate(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_traffic(int argc, char **argv, FILE *out, struct tr_err *err);
+int cmd_calibrate(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_catalog(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_schema(int argc, char **argv, FILE *out, struct tr_err *err);
 int cmd_version(int argc, char **argv, FILE *out, struct tr_err *err);

@@ -15,6 +15,8 @@ static const struct command {
     {"check", "what physics allows; claims held against it", cmd_check},
     {"simulate", "one arrangement in depth, on a given number of nodes", cmd_simulate},
     {"traffic", "what a file of requests looks like: rate, burstiness, lengths", cmd_traffic},
+    {"calibrate", "step-time constants of a GPU fitted to measurements, with their error",
+     cmd_calibrate},
     {"catalog", "what tranche knows about GPUs, models and nodes, with sources", cmd_catalog},
     {"schema", "the JSON Schema or the reference page of the scenario file", cmd_schema},
     {"version", "the version", cmd_version},

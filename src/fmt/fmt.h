@@ -36,6 +36,10 @@ int tr_yaml_parse(struct tr_arena *arena, const char *file, const char *text, si
 int tr_json_parse(struct tr_arena *arena, const char *file, const char *text, size_t len,
                   struct tr_node **root, struct tr_err *err);
 
+/* Adds a tree as YAML. Read again it is the same tree. Lists and maps stand in block style;
+ * comments of a file that was read are not in its tree. */
+void tr_yaml_write(struct tr_str *out, const struct tr_node *root);
+
 /* The value of `key`, or NULL. */
 struct tr_node *tr_node_get(const struct tr_node *map, const char *key);
 /* Sets "file:line:col: message" (no position where the node has none) with TR_EINPUT; returns it.

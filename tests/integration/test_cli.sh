@@ -11,7 +11,7 @@ expect_usage_error() { # TEXT
     expect_stderr_contains "tranche: $1"
 }
 
-for command in plan check simulate traffic catalog schema version; do
+for command in plan check simulate traffic calibrate catalog schema version; do
     it "$command --help is the page in tests/golden"
     run "$TRANCHE" "$command" --help
     expect_exit 0

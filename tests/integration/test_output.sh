@@ -121,6 +121,29 @@ run "$TRANCHE" schema
 expect_exit 0
 expect 'JSON' python3 -m json.tool "$TAP_DIR/stdout"
 
+it 'calibrate fits one GPU, writes its constants, and a plan takes them'
+steps=tests/data/gpu-steps
+run "$TRANCHE" calibrate --gpu A100-PCIe-80GB $steps/layer_ops.csv --write "$TAP_DIR/fitted"
+expect_exit 0
+expect_stdout_width 100
+expect_stdout_contains 'The fit holds.'
+run "$TRANCHE" catalog gpus A100-PCIe-80GB --catalog "$TAP_DIR/fitted"
+expect_exit 0
+expect_stdout_contains 'calibrated from layer_ops.csv'
+run "$TRANCHE" check --catalog "$TAP_DIR/fitted" "$small"
+expect_exit 0
+run "$TRANCHE" calibrate --gpu A100-PCIe-80GB $steps/layer_ops.csv -o json
+expect_exit 0
+expect_json schema tranche.calibrate/1
+expect_json better True
+
+it 'calibrate that would make it worse: exit status 1, and nothing is written'
+run "$TRANCHE" calibrate --gpu A100-SXM4-40GB $steps/batch_latency.csv --write "$TAP_DIR/worse"
+expect_exit 1
+expect_stderr_empty
+expect_stdout_contains "keep the catalog's constants"
+expect 'no folder' test ! -e "$TAP_DIR/worse"
+
 it 'docs/scenario.md is what the program prints'
 run "$TRANCHE" schema --reference
 expect_exit 0

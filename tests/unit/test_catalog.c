@@ -195,7 +195,7 @@ static void other_names(void **state)
     assert_int_equal(tr_catalog_model(cat, "Qwen/Qwen3-8B", NULL, &model, NULL), TR_OK);
     assert_string_equal(model->name, "qwen3-8b");
     struct tr_node at = {.file = "my.yaml", .line = 7, .col = 12};
-    assert_int_equal(tr_catalog_model(cat, "llama-3-8b", &at, &model, &err), TR_EINPUT);
+    assert_int_equal(tr_catalog_model(cat, "lama-3.1-8b", &at, &model, &err), TR_EINPUT);
     assert_non_null(strstr(err.text, "my.yaml:7:12: "));
     assert_non_null(strstr(err.text, "did you mean 'llama-3.1-8b'?"));
     const struct tr_node_type *node = NULL;

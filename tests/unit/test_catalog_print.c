@@ -94,7 +94,7 @@ static void json_reads_back(void **state)
         size_t n;
     } parts[] = {
         {NULL, NULL, "counts", 4},    {"gpus", NULL, "gpus", 14},
-        {"gpus", "l4", "gpus", 1},    {"models", NULL, "models", 9},
+        {"gpus", "l4", "gpus", 1},    {"models", NULL, "models", 11},
         {"nodes", NULL, "nodes", 34}, {"precisions", NULL, "precisions", 4},
     };
     for (size_t i = 0; i < TR_LEN(parts); i++) {

@@ -248,6 +248,39 @@ static void json_out(void **state)
     tr_str_free(&s);
 }
 
+static void assert_same(const struct tr_node *a, const struct tr_node *b)
+{
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->null, b->null);
+    assert_int_equal(a->n, b->n);
+    if (a->kind == TR_NODE_SCALAR && !a->null)
+        assert_string_equal(a->text, b->text);
+    for (size_t i = 0; i < a->n && a->kind != TR_NODE_SCALAR; i++) {
+        assert_same(a->items[i], b->items[i]);
+        if (a->kind == TR_NODE_MAP)
+            assert_string_equal(a->keys[i]->text, b->keys[i]->text);
+    }
+}
+
+static void yaml_out_reads_back(void **state)
+{
+    static const char *const texts[] = {
+        "a: 1\nb: {c: [1, 2, {d: ~}], e: [], f: {}}\n",
+        "- plain words\n- 'it''s: \"quoted\" # not a comment'\n- \"\\ttab\\nline \\\\\"\n- \"\"\n",
+        "- [x, 'null', null, '~', \"- y\", '5', -5]\n- \xC3\xA9t\xC3\xA9 \xC2\xB5s\n- ' lead'\n",
+        "k: >-\n  folded\n  text: of lines\nlast: 0.5\n",
+        "word",
+    };
+    (void)state;
+    for (size_t i = 0; i < TR_LEN(texts); i++) {
+        struct tr_str s = {0};
+        struct tr_node *root = yaml(texts[i]);
+        tr_yaml_write(&s, root);
+        assert_same(root, yaml(s.text));
+        tr_str_free(&s);
+    }
+}
+
 static void json_numbers_read_back(void **state)
 {
     static const double values[] = {
@@ -277,6 +310,7 @@ int main(void)
         cmocka_unit_test_teardown(messages_stay_one_line, clear),
         cmocka_unit_test_teardown(json_out, clear),
         cmocka_unit_test_teardown(json_numbers_read_back, clear),
+        cmocka_unit_test_teardown(yaml_out_reads_back, clear),
     };
 
     return cmocka_run_group_tests_name("fmt", tests, NULL, NULL);
