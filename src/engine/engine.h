@@ -93,8 +93,9 @@ void tr_engine_free(struct tr_engine *e);
 /* Takes a request at `now`, or refuses it (too long, queue limit), which the sink hears at once. */
 void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *request, int64_t now_ns);
 
-/* Freezes the next step; false when there is nothing to do. `step` (zeroed before its first use,
- * released by tr_step_free) must stay untouched until its update. */
+/* Freezes the next step; false when there is nothing to do, or when making room was all that the
+ * call did: with no step in flight and requests left it is then to be called again. `step` (zeroed
+ * before its first use, released by tr_step_free) must stay untouched until its update. */
 bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step);
 /* The step has ended: tokens out, finished requests to the sink, their blocks freed. */
 void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step);

@@ -187,8 +187,12 @@ static void pod_fill(struct tr_device *d, struct pod *p)
     int depth = d->cfg.engine.async ? 2 : 1;
     while (p->in_flight < depth) {
         struct tr_step *step = &p->step[(p->first + p->in_flight) & 1];
-        if (!tr_engine_schedule(p->engine, d->now_ns, step))
+        if (!tr_engine_schedule(p->engine, d->now_ns, step)) {
+            if (p->in_flight == 0 &&
+                tr_engine_running(p->engine) + tr_engine_waiting(p->engine) > 0)
+                continue; /* the call only made room */
             break;
+        }
         struct tr_work w = work_of(d, step);
         hw_post(d, p->number, &w);
         p->in_flight++;

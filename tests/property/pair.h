@@ -40,8 +40,6 @@ struct pair {
     int64_t gpu_free_ns;
     int64_t step_ns; /* how long each step takes; 0: as long as it says */
     bool neighbour;
-    bool cut_short; /* one in the middle of the batch had to give way itself, and nobody behind it
-                       was given a token: from there on the engine is not compared */
     struct draw noise;
     struct pair_seen *seen;
     struct pair_fault fault;
