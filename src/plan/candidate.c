@@ -211,6 +211,7 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
     gate_quality(c, w);
     gate_isolation(c, s);
     gate_memory(c, w);
+    tr_candidate_warn(c, w);
 }
 
 /* ---- bounds ---------------------------------------------------------------------------------- */

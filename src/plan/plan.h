@@ -77,7 +77,8 @@ struct tr_candidate {
     const struct tr_precision *precision;
     int precision_order; /* in the user's list */
     enum tr_gate gate;
-    char why[320]; /* the reason for a gate other than OK, with its numbers */
+    char why[320];     /* the reason for a gate other than OK, with its numbers */
+    char warning[240]; /* what to mind when it is put to use, or "" */
 
     /* per part of the arrangement */
     struct tr_share_hw hw[TR_MAX_PARTS];
@@ -176,6 +177,8 @@ int32_t tr_workload_model_len(const struct tr_workload *w);
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
                         const struct tr_node_type *node, const struct tr_arrangement *arrangement,
                         const struct tr_precision *precision, int precision_order);
+/* The warning: what pods that start together on one memory take from each other. */
+void tr_candidate_warn(struct tr_candidate *c, const struct tr_workload *w);
 /* Unloaded latencies and the BOUND gate. */
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
                         const struct tr_lengths *lengths);

@@ -115,23 +115,26 @@ static void print_unloaded(struct tr_str *out, const struct tr_check *check)
     tr_table_end(&t, out);
 }
 
-static void print_refuted(struct tr_str *out, const struct tr_check *check)
+/* A line of prose for each candidate: why it is ruled out, or what to mind if it is not. */
+static void print_lines(struct tr_str *out, const struct tr_check *check, bool refuted)
 {
     struct tr_table t = {.indent = 2};
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < (refuted ? 4 : 3); i++)
         tr_table_column(&t, TR_LEFT, NULL, "");
     tr_table_column(&t, TR_PROSE, NULL, "");
     for (size_t i = 0; i < check->n_candidates; i++) {
         const struct tr_candidate *c = &check->candidates[i];
-        if (c->gate == TR_GATE_OK)
+        const char *line = refuted ? c->why : c->warning;
+        if (refuted != (c->gate != TR_GATE_OK) || !*line)
             continue;
         name_cells(&t, check, c);
-        tr_table_cell(&t, "%s", tr_gate_name(c->gate));
-        tr_table_cell(&t, "%s", c->why);
+        if (refuted)
+            tr_table_cell(&t, "%s", tr_gate_name(c->gate));
+        tr_table_cell(&t, "%s", line);
     }
     if (t.n_cells > 0)
-        tr_str_printf(out, "\nRuled out\n");
+        tr_str_printf(out, refuted ? "\nRuled out\n" : "\nWarnings\n");
     tr_table_end(&t, out);
 }
 
@@ -213,9 +216,10 @@ static void print_table(struct tr_str *out, const struct tr_check *check)
                        check->stats.peak_over_mean[2] * check->stats.rate);
         print_lengths(out, &check->lengths);
         print_memory(out, check);
-        print_refuted(out, check);
+        print_lines(out, check, true);
         print_ceilings(out, check);
         print_unloaded(out, check);
+        print_lines(out, check, false);
     } else {
         tr_text_wrap(out, "", 0, s->name ? s->name : s->path);
     }

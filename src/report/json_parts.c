@@ -164,6 +164,7 @@ void tr_report_json_candidate(struct tr_json *j, const struct tr_candidate *c,
     tr_json_text(j, "gpu", c->gpu->name);
     tr_json_text(j, "gate", tr_gate_name(c->gate));
     tr_json_text(j, "reason", *c->why ? c->why : NULL);
+    tr_json_text(j, "warning", *c->warning ? c->warning : NULL);
     tr_json_int(j, "pods_per_gpu", c->arrangement.n_pods);
     tr_json_begin(j, "parts", '[');
     for (int i = 0; i < c->arrangement.n_parts; i = next) {

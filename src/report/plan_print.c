@@ -346,6 +346,24 @@ static void print_causes(struct tr_str *out, const struct tr_plan *plan)
     tr_table_end(&t, out);
 }
 
+static void print_warnings(struct tr_str *out, const struct tr_plan *plan)
+{
+    struct tr_table t = {.indent = 2};
+
+    name_columns(&t, "", "");
+    tr_table_column(&t, TR_PROSE, NULL, "");
+    for (size_t i = 0; i < plan->n_candidates; i++) {
+        const struct tr_candidate *c = at(plan, i);
+        if (!tr_candidate_ran(c) || !*c->warning)
+            continue;
+        print_name(&t, plan, c);
+        tr_table_cell(&t, "%s", c->warning);
+    }
+    if (t.n_cells > 0)
+        tr_str_printf(out, "\nWarnings\n");
+    tr_table_end(&t, out);
+}
+
 static void print_rules(struct tr_str *out, const struct tr_plan *plan)
 {
     if (plan->n_rules > 0)
@@ -386,6 +404,7 @@ static void print_verdict(struct tr_str *out, const struct tr_plan *plan, bool e
         tr_text_wrap(out, "  ", 2, plan->lines[i]);
     print_rules(out, plan);
     print_causes(out, plan);
+    print_warnings(out, plan);
     if (plan->n_not_modelled > 0)
         tr_str_printf(out, "\nNot modelled\n");
     for (int i = 0; i < plan->n_not_modelled; i++)

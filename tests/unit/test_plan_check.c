@@ -58,6 +58,10 @@ static void ceilings_are_those_of_the_hand(void **state)
     const struct tr_ceiling *t = &checked(check, "timeslice:4", &i)->ceiling;
     assert_true(t->arithmetic == c->arithmetic);
     assert_near(t->kv_memory, 3.7, 0.02); /* n = 25,792 / 1,450 */
+    /* Capped pods under MPS have a quarter each, and together what those have. */
+    const struct tr_ceiling *capped = &checked(check, "mps:4", &i)->ceiling;
+    assert_true(capped->arithmetic == c->arithmetic && capped->bandwidth == c->bandwidth);
+    assert_true(capped->kv_memory == t->kv_memory);
     /* A slice: its SMs, its memory slots. */
     const struct tr_ceiling *m = &checked(check, "mig:4g.40gb", &i)->ceiling;
     assert_near(m->arithmetic, 12.5 * 56 / 108, 0.01);
@@ -259,6 +263,40 @@ static void what_physics_allows_is_not_refuted(void **state)
     tr_scenario_free(s);
 }
 
+/* 79.25 GiB x 0.493 - 14.96 - 0.6 - 0.55 = 22.96; with the neighbour's weights counted, 8.0; four
+ * pods have 3.15 each and three times 14.96 less than nothing. */
+static void pods_that_start_together_are_warned_of(void **state)
+{
+    struct recipe r = {.compare = "[whole, timeslice:2, timeslice:4, mps:2, "
+                                  "mig:3g.40gb*2/timeslice:2, mig:3g.40gb*2]"};
+    struct tr_scenario *s = scenario_of(&r);
+    struct tr_check *check = check_of(s);
+    size_t i;
+    const char *two = checked(check, "timeslice:2", &i)->warning;
+    (void)state;
+    assert_string_equal(two, "start its pods one after another: together each may count its "
+                             "neighbours' weights and find 8.0 GiB of KV cache instead of 23.0; "
+                             "all start at gpu_memory_utilization up to 0.493");
+    assert_string_equal(checked(check, "mps:2", &i)->warning, two);
+    assert_contains(checked(check, "timeslice:4", &i)->warning,
+                    "and not start, instead of having 3.2 GiB of KV cache; all start at "
+                    "gpu_memory_utilization up to 0.243");
+    assert_contains(checked(check, "mig:3g.40gb*2/timeslice:2", &i)->warning,
+                    "and not start, instead of having 3.0 GiB of KV cache; all start at "
+                    "gpu_memory_utilization up to 0.487");
+    assert_string_equal(checked(check, "whole", &i)->warning, "");
+    assert_string_equal(checked(check, "mig:3g.40gb*2", &i)->warning, "");
+    tr_check_free(check);
+    tr_scenario_free(s);
+
+    r.engine = "{max_model_len: 4096, num_gpu_blocks_override: 1000}"; /* nothing is measured */
+    s = scenario_of(&r);
+    check = check_of(s);
+    assert_string_equal(checked(check, "timeslice:2", &i)->warning, "");
+    tr_check_free(check);
+    tr_scenario_free(s);
+}
+
 static void nothing_fits(void **state)
 {
     struct recipe r = {.model = "llama-3.1-70b"};
@@ -286,6 +324,7 @@ int main(void)
         cmocka_unit_test(busy_neighbours_are_what_the_simulator_has),
         cmocka_unit_test(the_articles_claims_are_refuted),
         cmocka_unit_test(what_physics_allows_is_not_refuted),
+        cmocka_unit_test(pods_that_start_together_are_warned_of),
         cmocka_unit_test(nothing_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
