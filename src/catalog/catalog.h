@@ -171,6 +171,28 @@ double tr_precision_tq_s(const struct tr_precision *precision, const struct tr_g
 const struct tr_quality *tr_precision_quality(const struct tr_precision *precision,
                                               const char *metric);
 
+/* ---- spreads -------------------------------------------------------------------------------- */
+
+/* How far a constant may be off: a lognormal factor around 1 with standard deviation `a` of its
+ * logarithm, or anything from `a` to `b` alike. */
+enum tr_law { TR_LOGNORMAL, TR_UNIFORM };
+struct tr_spread {
+    const char *name;
+    enum tr_law law;
+    double a, b;
+    const char *source;
+};
+#define TR_MAX_SPREADS 12
+/* The spreads of a GPU's or a precision's constants; returns how many. */
+int tr_gpu_spreads(const struct tr_gpu *gpu, struct tr_spread out[TR_MAX_SPREADS]);
+int tr_precision_spreads(const struct tr_precision *precision,
+                         struct tr_spread out[TR_MAX_SPREADS]);
+/* The entry with all of its constants drawn; draw 0 is the catalog's own. The same draw moves the
+ * same constant alike for whatever runs on that GPU, or with weights so stored. */
+void tr_gpu_draw(const struct tr_gpu *gpu, uint64_t seed, uint64_t draw, struct tr_gpu *out);
+void tr_precision_draw(const struct tr_precision *precision, uint64_t seed, uint64_t draw,
+                       struct tr_precision *out);
+
 /* ---- arrangements --------------------------------------------------------------------------- */
 
 enum tr_sharing { TR_SOLO, TR_TIMESLICE, TR_MPS };

@@ -95,6 +95,7 @@ static int gpus_table(const struct tr_catalog *cat, const char *name, struct tr_
                       struct tr_err *err)
 {
     const struct tr_gpu *g = NULL;
+    struct tr_spread spreads[TR_MAX_SPREADS];
     if (name != NULL) {
         int rc = tr_catalog_gpu(cat, name, NULL, &g, err);
         if (rc != TR_OK)
@@ -102,6 +103,7 @@ static int gpus_table(const struct tr_catalog *cat, const char *name, struct tr_
         tr_str_printf(out, "%s (%s): step-time constants %s, error %.0f %%\n\n", g->name, g->arch,
                       standing_words[g->standing], g->error * 100);
         sources_table(g->sources, out);
+        tr_catalog_print_spreads(spreads, tr_gpu_spreads(g, spreads), out);
         tr_str_printf(out, "\n");
         if (g->n_profiles > 0)
             tr_str_printf(out, "MIG: tranche catalog mig %s\n", g->name);
@@ -142,6 +144,7 @@ static int gpus_json(const struct tr_catalog *cat, const char *name, struct tr_j
                      struct tr_err *err)
 {
     const struct tr_gpu *only = NULL;
+    struct tr_spread spreads[TR_MAX_SPREADS];
     int rc = name != NULL ? tr_catalog_gpu(cat, name, NULL, &only, err) : TR_OK;
     tr_json_begin(j, "gpus", '[');
     for (size_t i = 0; i < cat->n_gpus && rc == TR_OK; i++) {
@@ -159,6 +162,7 @@ static int gpus_json(const struct tr_catalog *cat, const char *name, struct tr_j
         tr_json_text(j, "standing", standings[g->standing]);
         tr_json_num(j, "error", g->error);
         sources_json(g->sources, j);
+        tr_catalog_json_spreads(spreads, tr_gpu_spreads(g, spreads), j);
         tr_json_end(j);
     }
     tr_json_end(j);
@@ -275,7 +279,9 @@ static int models_json(const struct tr_catalog *cat, const char *name, struct tr
 static void precision_entry(const struct tr_precision *p, struct tr_str *out)
 {
     tr_str_printf(out, "%s\n\n", p->name);
+    struct tr_spread spreads[TR_MAX_SPREADS];
     sources_table(p->source, out);
+    tr_catalog_print_spreads(spreads, tr_precision_spreads(p, spreads), out);
     if (p->n_quality == 0)
         return;
     struct tr_table t = {.indent = 2};
@@ -339,7 +345,9 @@ static int precisions_json(const struct tr_catalog *cat, const char *name, struc
             continue;
         tr_json_begin(j, NULL, '{');
         tr_json_text(j, "name", p->name);
+        struct tr_spread spreads[TR_MAX_SPREADS];
         sources_json(p->source, j);
+        tr_catalog_json_spreads(spreads, tr_precision_spreads(p, spreads), j);
         tr_json_begin(j, "quality", '[');
         for (int k = 0; k < p->n_quality; k++) {
             tr_json_begin(j, NULL, '{');

@@ -10,4 +10,7 @@ void tr_catalog_print_mig(const struct tr_catalog *cat, const struct tr_gpu *gpu
                           struct tr_str *out);
 void tr_catalog_json_mig(const struct tr_catalog *cat, const struct tr_gpu *gpu, struct tr_json *j);
 
+void tr_catalog_print_spreads(const struct tr_spread *list, int n, struct tr_str *out);
+void tr_catalog_json_spreads(const struct tr_spread *list, int n, struct tr_json *j);
+
 #endif
