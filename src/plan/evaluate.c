@@ -20,16 +20,21 @@ bool tr_evaluate_turns(const struct tr_candidate *c)
     return false;
 }
 
+/* Pods that are picked without a look at their load are alike, so that a few stand for all; a
+ * tenant's own pods are not. */
+bool tr_evaluate_can_sample(const struct tr_candidate *c, const struct tr_workload *w)
+{
+    enum tr_router router = tr_candidate_router(c, w);
+    return router != TR_ROUTE_LEAST_REQUESTS && router != TR_ROUTE_TENANT && !w->slo.spikes_only;
+}
+
 /* How many of a fleet's GPUs are simulated: so many that they see the requests of the effort's
- * sample. Pods that are picked without a look at their load are alike, so that a few stand for all;
- * a tenant's own pods are not. */
+ * sample. */
 static int sample_of(const struct tr_candidate *c, const struct tr_evaluation *ev, int gpus)
 {
     const struct tr_workload *w = &ev->scenario->workload;
     int64_t wanted = ev->effort.sample[tr_evaluate_turns(c)];
-    enum tr_router router = tr_candidate_router(c, w);
-    if (wanted == 0 || router == TR_ROUTE_LEAST_REQUESTS || router == TR_ROUTE_TENANT ||
-        w->slo.spikes_only)
+    if (wanted == 0 || !tr_evaluate_can_sample(c, w))
         return gpus;
     int64_t sample = (wanted * gpus + ev->spikes->requests - 1) / ev->spikes->requests;
     return (int)TR_MIN(TR_MAX(sample, 1), gpus);

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#define KEEP_REQUESTS 2000000 /* 32 MB: every fleet size replays the same requests */
-
 /* Opens the plan's traffic and measures it. */
 static int measure(struct tr_plan *plan, struct tr_source **src, struct tr_err *err)
 {
@@ -12,7 +10,7 @@ static int measure(struct tr_plan *plan, struct tr_source **src, struct tr_err *
     int rc = tr_source_open(&plan->traffic, plan->opts.seed, src, &info, err);
     if (rc < 0)
         return rc;
-    tr_source_keep(*src, KEEP_REQUESTS);
+    tr_source_keep(*src, TR_KEEP_REQUESTS);
     tr_traffic_measure(*src, &plan->stats);
     tr_spikes_find(&plan->spikes, *src);
     tr_lengths_measure(&plan->lengths, &plan->arena, *src,
@@ -61,6 +59,9 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     for (size_t i = 0; i < plan->n_candidates; i++)
         tr_candidate_bound(&plan->candidates[i], &scenario->workload, &plan->lengths);
     rc = tr_screen_run(plan, &ev, err);
+    tr_rank_all(plan);
+    if (rc == TR_OK)
+        rc = tr_draws_run(plan, &ev, err);
     plan->simulated_requests = simulated;
     plan->interrupted = rc == TR_EINTR;
     if (rc == TR_EINTR)

@@ -128,6 +128,16 @@ struct tr_rule {
     char figure[160];
 };
 
+/* A candidate that might win with other constants, and what became of it in each draw. The first is
+ * the pick. */
+#define TR_MAX_FINALISTS 4
+struct tr_finalist {
+    int candidate;
+    int *nodes;                /* per draw; 0: no fleet would do */
+    int nodes_p10, nodes_p90;  /* 0: none would do */
+    int cheaper, ties, dearer; /* draws in which it costs less than the pick, the same, more */
+};
+
 struct tr_plan {
     struct tr_arena arena;
     const struct tr_scenario *scenario;
@@ -142,10 +152,13 @@ struct tr_plan {
     size_t *order;       /* candidate indices, best first, unranked last */
     int pick, runner_up; /* candidate indices; -1: none */
     bool meets;          /* the pick meets the objective within nodes.max */
+    int n_draws;         /* that were made */
+    int n_finalists;
+    struct tr_finalist finalists[TR_MAX_FINALISTS];
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
-    const char *lines[24]; /* the verdict in words, one sentence or two each */
+    const char *lines[32]; /* the verdict in words, one sentence or two each */
     int n_not_modelled;
     const char *not_modelled[16];
     int64_t simulated_requests;
@@ -259,6 +272,8 @@ struct tr_sizing {
     int fail_nodes;              /* the largest fleet found too small, 0: none */
     int64_t fail_missed[TR_N_CAUSES];
 };
+/* Can some GPUs of a fleet stand for all? */
+bool tr_evaluate_can_sample(const struct tr_candidate *c, const struct tr_workload *w);
 /* One fleet on the traffic, as many of its GPUs as the effort says. */
 int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
                     struct tr_sim_result *result, struct tr_err *err);
@@ -298,6 +313,38 @@ int tr_stage_run(const struct tr_stage *stage, size_t n, struct tr_err *err);
  * once more with all that there is, until pick and runner-up are confirmed. */
 int tr_screen_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
 
+/* ---- other circumstances ---------------------------------------------------------------------
+ */
+
+/* The candidates with drawn constants, or on other traffic; a case is used by one thread. */
+struct tr_case {
+    struct tr_arena arena;
+    struct tr_plan_opts opts;
+    struct tr_evaluation ev;
+    struct tr_spikes spikes;
+    struct tr_lengths lengths;
+    uint64_t draw; /* of the constants; 0: the catalog's own */
+};
+/* Takes the source over. */
+void tr_case_open(struct tr_case *k, const struct tr_plan *plan, const struct tr_evaluation *ev,
+                  struct tr_source *src);
+void tr_case_close(struct tr_case *k);
+/* The smallest fleet of a candidate in this case, on a sample, searched from `guess` nodes on; 0:
+ * none would do. */
+int tr_case_size(struct tr_case *k, const struct tr_candidate *nominal, int guess, int *nodes,
+                 struct tr_err *err);
+/* What so many nodes of it cost, in what is compared: dollars, or GPUs. */
+double tr_case_cost(const struct tr_candidate *c, int nodes);
+/* How many requests are simulated for one size, about. */
+int64_t tr_case_requests(const struct tr_candidate *c, const struct tr_evaluation *ev);
+
+#define TR_KEEP_REQUESTS 2000000 /* 32 MB: every fleet size replays the same requests */
+
+/* The draws: those within 1.5 times the pick's cost, at most four, sized anew in each. */
+int tr_draws_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
+/* Is this finalist cheaper than the pick in more than a fifth of the draws? */
+bool tr_draws_too_close(const struct tr_plan *plan, const struct tr_finalist *x);
+
 /* ---- the verdict ------------------------------------------------------------------------------
  */
 
@@ -309,6 +356,13 @@ bool tr_rank_priced(const struct tr_candidate *c);
 double tr_rank_cost(const struct tr_candidate *c);
 /* The most frequent causes that have a tenth of the misses or more: at most two, returned. */
 int tr_top_causes(const int64_t *missed, enum tr_cause top[2]);
+/* A sentence of the verdict, and its parts: "$40,219 a month", "whole bf16 on azure/..." (the node
+ * type where there are several). */
+void tr_verdict_say(struct tr_plan *plan, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *tr_verdict_money(char buf[32], double usd);
+const char *tr_verdict_name(struct tr_plan *plan, const struct tr_candidate *c);
+void tr_verdict_sureness(struct tr_plan *plan);
 /* Ranks, causes, rules and sentences. */
 void tr_verdict_make(struct tr_plan *plan);
 

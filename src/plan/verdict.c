@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char *money(char buf[32], double usd)
+const char *tr_verdict_money(char buf[32], double usd)
 {
     char digits[32];
     if (isnan(usd))
@@ -20,7 +20,7 @@ static const char *nodes_of(char buf[32], int nodes)
     return buf;
 }
 
-static const char *name_of(struct tr_plan *plan, const struct tr_candidate *c)
+const char *tr_verdict_name(struct tr_plan *plan, const struct tr_candidate *c)
 {
     if (plan->scenario->n_nodes == 1)
         return tr_arena_printf(&plan->arena, "%s %s", c->arrangement.text, c->precision->name);
@@ -113,7 +113,7 @@ static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
                       tie_words(plan, c, pick));
     else
         tr_str_printf(&s, "needs %s, %s: %.2f times the pick", nodes_of(nodes, c->nodes),
-                      money(usd, c->usd_per_month), ratio);
+                      tr_verdict_money(usd, c->usd_per_month), ratio);
     if (c->fail_nodes > 0) {
         tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
@@ -228,9 +228,7 @@ static void rules_make(struct tr_plan *plan)
 /* ---- sentences
  * ---------------------------------------------------------------------------------------- */
 
-static void say(struct tr_plan *plan, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct tr_plan *plan, const char *fmt, ...)
+void tr_verdict_say(struct tr_plan *plan, const char *fmt, ...)
 {
     struct tr_str s = {0};
     va_list ap;
@@ -280,14 +278,15 @@ static void say_one_engine_for_all(struct tr_plan *plan)
     if (one == NULL || !tr_rank_ranked(one))
         return;
     if (own != NULL)
-        apart = tr_arena_printf(&plan->arena, ", a pod for each needs %s (%s) with %s",
-                                nodes_of(nodes_own, own->nodes), money(usd_own, own->usd_per_month),
-                                name_of(plan, own));
-    say(plan,
+        apart = tr_arena_printf(
+            &plan->arena, ", a pod for each needs %s (%s) with %s", nodes_of(nodes_own, own->nodes),
+            tr_verdict_money(usd_own, own->usd_per_month), tr_verdict_name(plan, own));
+    tr_verdict_say(
+        plan,
         "Share the engine, not the card, if you can: the %d tenants trust each other and use one "
         "model, so that one engine can batch all of them. %s needs %s (%s)%s.",
-        plan->scenario->workload.n_tenants, name_of(plan, one), nodes_of(nodes, one->nodes),
-        money(usd, one->usd_per_month), apart);
+        plan->scenario->workload.n_tenants, tr_verdict_name(plan, one), nodes_of(nodes, one->nodes),
+        tr_verdict_money(usd, one->usd_per_month), apart);
 }
 
 /* "Share the engine, not the card": where all tenants trust each other and use one model. */
@@ -305,22 +304,23 @@ static void say_one_engine(struct tr_plan *plan)
     if (copies != NULL)
         whole = find_whole(plan, copies);
     if (whole == NULL || !tr_rank_ranked(whole)) {
-        say(plan,
-            "Share the engine, not the card: one engine batches the requests of all who "
-            "use %s; copies of it on one card are a fallback%s.",
-            w->model->name,
-            copies == NULL ? ", and none of those compared meets the objective" : "");
+        tr_verdict_say(plan,
+                       "Share the engine, not the card: one engine batches the requests of all who "
+                       "use %s; copies of it on one card are a fallback%s.",
+                       w->model->name,
+                       copies == NULL ? ", and none of those compared meets the objective" : "");
         return;
     }
-    say(plan,
+    tr_verdict_say(
+        plan,
         "Share the engine, not the card: one engine batches all requests for %s. %d copies on a "
         "card (%s) are a fallback: they carry %.3g requests/s per GPU where one engine carries "
         "%.3g, hold the weights %d times (%.1f GiB), and need %s (%s) where it needs %s (%s).",
-        w->model->name, copies->arrangement.n_pods, name_of(plan, copies), copies->capacity_rps,
-        whole->capacity_rps, copies->arrangement.n_pods,
+        w->model->name, copies->arrangement.n_pods, tr_verdict_name(plan, copies),
+        copies->capacity_rps, whole->capacity_rps, copies->arrangement.n_pods,
         (double)copies->memory[0].weights_bytes * copies->arrangement.n_pods / TR_GIB,
-        nodes_of(nodes, copies->nodes), money(usd, copies->usd_per_month),
-        nodes_of(nodes_whole, whole->nodes), money(usd_whole, whole->usd_per_month));
+        nodes_of(nodes, copies->nodes), tr_verdict_money(usd, copies->usd_per_month),
+        nodes_of(nodes_whole, whole->nodes), tr_verdict_money(usd_whole, whole->usd_per_month));
 }
 
 /* Rounded down, as the tables do: 94.996 % does not meet 95 %. */
@@ -351,16 +351,17 @@ static void say_pick(struct tr_plan *plan)
     struct tr_str inside = {0};
     char usd[32], nodes[32];
     say_objectives(&inside, plan, &c->result.outcome);
-    const char *name = name_of(plan, c);
+    const char *name = tr_verdict_name(plan, c);
     if (plan->meets)
-        say(plan, "Pick %s: %d x %s, %s, %s.", name, c->nodes, c->node->name,
-            money(usd, c->usd_per_month), inside.text);
+        tr_verdict_say(plan, "Pick %s: %d x %s, %s, %s.", name, c->nodes, c->node->name,
+                       tr_verdict_money(usd, c->usd_per_month), inside.text);
     else
-        say(plan,
+        tr_verdict_say(
+            plan,
             "Nothing meets the objective within %s. The nearest is %s: it needs %d x %s (%s), and "
             "there has %s.",
             nodes_of(nodes, plan->scenario->nodes_max), name, c->nodes, c->node->name,
-            money(usd, c->usd_per_month), inside.text);
+            tr_verdict_money(usd, c->usd_per_month), inside.text);
     tr_str_free(&inside);
 }
 
@@ -369,91 +370,39 @@ static void say_runner_up(struct tr_plan *plan)
 {
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
     if (plan->runner_up < 0) {
-        say(plan, "There is no runner-up: every other arrangement was refuted, see above.");
+        tr_verdict_say(plan,
+                       "There is no runner-up: every other arrangement was refuted, see above.");
         return;
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
     char usd[32], nodes[32];
     double ratio = tr_rank_cost(next) / tr_rank_cost(pick);
-    const char *name = name_of(plan, next);
+    const char *name = tr_verdict_name(plan, next);
     nodes_of(nodes, next->nodes);
     if (next->beyond_max && !pick->beyond_max)
-        say(plan, "Runner-up %s: it needs %s, nodes.max is %d.", name, nodes,
-            plan->scenario->nodes_max);
+        tr_verdict_say(plan, "Runner-up %s: it needs %s, nodes.max is %d.", name, nodes,
+                       plan->scenario->nodes_max);
     else if (tr_rank_priced(next) != tr_rank_priced(pick))
-        say(plan, "Runner-up %s: it needs %s of unknown price.", name, nodes);
+        tr_verdict_say(plan, "Runner-up %s: it needs %s of unknown price.", name, nodes);
     else if (ratio <= 1 + TR_TIE)
-        say(plan,
+        tr_verdict_say(
+            plan,
             "Runner-up %s costs the same within %.0f %% (%s, %s), but %s. %.3g requests/s per GPU "
             "against the pick's %.3g decide once the traffic outgrows the fleet.",
-            name, 100 * TR_TIE, nodes, money(usd, next->usd_per_month), tie_words(plan, next, pick),
-            next->capacity_rps, pick->capacity_rps);
+            name, 100 * TR_TIE, nodes, tr_verdict_money(usd, next->usd_per_month),
+            tie_words(plan, next, pick), next->capacity_rps, pick->capacity_rps);
     else
-        say(plan,
+        tr_verdict_say(
+            plan,
             "Runner-up %s: %s, %s, %.2f times the pick; it would win if its nodes were more than "
             "%.0f %% cheaper.",
-            name, nodes, money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
-}
-
-static bool under_mps(const struct tr_candidate *c)
-{
-    return c->arrangement.parts[0].sharing == TR_MPS;
-}
-
-/* How far a sample of a fleet's GPUs is from the whole, where both were run; else that it was one.
- */
-static void say_sample(struct tr_plan *plan)
-{
-    const struct tr_candidate *pick = &plan->candidates[plan->pick];
-    struct tr_str s = {0};
-    for (int i = 0; i < 2; i++) {
-        int index = i == 0 ? plan->pick : plan->runner_up;
-        const struct tr_candidate *c = index >= 0 ? &plan->candidates[index] : NULL;
-        if (c == NULL || c->screened_gpus == 0)
-            continue;
-        double whole = (double)c->result.outcome.inside_all / (double)c->result.outcome.offered;
-        tr_str_printf(&s, "%s a sample of %d of %d GPUs of %s is off by %.2f points",
-                      s.len > 0 ? "," : "", c->screened_gpus, c->nodes * c->node->gpus,
-                      name_of(plan, c), 100 * fabs(c->screened_inside - whole));
-    }
-    if (s.len > 0)
-        say(plan,
-            "Pick and runner-up were run on all of their GPUs over the whole of the traffic, what "
-            "cannot win on a sample of them. Of the share of requests inside the objective%s.",
-            s.text);
-    else if (pick->sampled_gpus > 0)
-        say(plan, "%d of %d GPUs of the pick's fleet were simulated, a sample without bias%s.",
-            pick->sampled_gpus, pick->nodes * pick->node->gpus,
-            plan->opts.quick ? " (--quick); the full plan simulates all" : "");
-    tr_str_free(&s);
-}
-
-static void say_sureness(struct tr_plan *plan)
-{
-    const struct tr_candidate *c = &plan->candidates[plan->pick];
-    char spread[96];
-    if (c->capacity_seeds > 1)
-        snprintf(spread, sizeof spread, "capacity per GPU is %.3g to %.3g requests/s over %d seeds",
-                 c->capacity_lo, c->capacity_hi, c->capacity_seeds);
-    else
-        snprintf(spread, sizeof spread, "one seed and shorter runs (--quick)");
-    say(plan,
-        "How sure: %s; step times on %s are %s, to within %.0f %%: fleets whose sizes differ by "
-        "less than that are not told apart. Near saturation TTFT is less certain than that: there, "
-        "1 %% of capacity moves it by tens of per cent.",
-        spread, c->gpu->name,
-        c->gpu->standing == TR_ESTIMATE ? "estimates" : "fitted to measurements",
-        100 * c->gpu->error);
-    const struct tr_candidate *next = plan->runner_up < 0 ? c : &plan->candidates[plan->runner_up];
-    if (under_mps(c) || under_mps(next))
-        say(plan, "Under MPS figures are less sure: to within 15 %%, tails within 40 %%; how pods "
-                  "slow each other down is fitted to one published case.");
-    say_sample(plan);
+            name, nodes, tr_verdict_money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
 }
 
 static void say_none(struct tr_plan *plan)
 {
-    say(plan, plan->interrupted
+    tr_verdict_say(
+        plan, plan->interrupted
                   ? "Interrupted before any arrangement was evaluated: there is no verdict."
                   : "No arrangement is possible, whatever the fleet: the reason stands with each "
                     "above.");
@@ -485,5 +434,5 @@ void tr_verdict_make(struct tr_plan *plan)
     say_one_engine(plan);
     say_pick(plan);
     say_runner_up(plan);
-    say_sureness(plan);
+    tr_verdict_sureness(plan);
 }

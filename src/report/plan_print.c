@@ -250,10 +250,11 @@ static void latency_columns(struct tr_table *t, bool hits)
     if (hits)
         tr_table_column(t, TR_RIGHT, NULL, "prefix\nhits");
     tr_table_column(t, TR_RIGHT, NULL, "GPU\nbusy");
-    tr_table_column(t, TR_LEFT, NULL, "outside,\nmost by");
+    tr_table_column(t, TR_LEFT, NULL, "outside, %\nmost by");
 }
 
-/* "batch 55 %": what most of the requests outside have in common; --explain and JSON have all. */
+/* "batch 55": what most, in per cent, of the requests outside have in common; --explain and JSON
+ * have all. */
 static void print_misses(struct tr_table *t, const struct tr_outcome *o)
 {
     enum tr_cause top[2];
@@ -261,7 +262,7 @@ static void print_misses(struct tr_table *t, const struct tr_outcome *o)
     if (tr_top_causes(o->missed, top) == 0)
         tr_table_cell(t, "%s", "");
     else
-        tr_table_cell(t, "%s %.0f %%", tr_cause_name(top[0]),
+        tr_table_cell(t, "%s %.0f", tr_cause_name(top[0]),
                       100.0 * (double)o->missed[top[0]] / (double)(o->offered - o->inside_all));
 }
 
@@ -421,6 +422,7 @@ void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool e
     print_arrangements(out, plan);
     print_latencies(out, plan);
     print_refuted(out, plan);
+    tr_report_draws(out, plan);
     if (explain)
         tr_report_explain(out, plan);
     print_verdict(out, plan, explain);

@@ -56,6 +56,9 @@ void tr_report_idle(struct tr_str *out, const struct tr_candidate *c, const stru
 void tr_report_run(struct tr_str *out, const struct tr_sim_result *r);
 /* All of the above for each candidate: --explain. */
 void tr_report_explain(struct tr_str *out, const struct tr_plan *plan);
+/* How sure: intervals and comparisons over the draws. */
+void tr_report_draws(struct tr_str *out, const struct tr_plan *plan);
+void tr_report_json_draws(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool explain);
 
 /* ---- JSON (json_parts.c, plan_json.c) ----------------------------------------------------------

@@ -60,6 +60,31 @@ static void every_arrangement_sees_the_same_arrivals(void **state)
     plan_free(other);
 }
 
+/* A full plan with draws: stages on stages. */
+static void jobs_change_no_draw(void **state)
+{
+    static const int jobs[] = {1, 2, 8};
+    struct recipe r = {.precision = "[bf16, int4]",
+                       .compare = "[whole, mig:7g.80gb bf16]",
+                       .traffic =
+                           "{rate: 40/s, duration: 2m, prompt_tokens: 1200, output_tokens: 100}"};
+    char *first = NULL;
+    (void)state;
+    for (size_t i = 0; i < TR_LEN(jobs); i++) {
+        struct tr_plan *plan =
+            plan_with(&r, &(struct tr_plan_opts){.jobs = jobs[i], .draws = 3, .seed = 7});
+        char *json = json_of(plan);
+        assert_int_equal(plan->n_draws, 3);
+        assert_true(plan->n_finalists >= 2);
+        if (first == NULL)
+            first = strdup(json);
+        assert_string_equal(json, first);
+        free(json);
+        plan_free(plan);
+    }
+    free(first);
+}
+
 static atomic_int stop;
 
 static void stop_at_once(void *arg, const char *what, double fraction_done)
@@ -68,6 +93,36 @@ static void stop_at_once(void *arg, const char *what, double fraction_done)
     (void)what;
     (void)fraction_done;
     stop = 1;
+}
+
+static void stop_at_the_draws(void *arg, const char *what, double fraction_done)
+{
+    (void)arg;
+    (void)fraction_done;
+    if (strncmp(what, "draws", 5) == 0)
+        stop = 1;
+}
+
+/* Draws are the first to go: the verdict is that of the runs. */
+static void a_stop_drops_the_draws(void **state)
+{
+    struct recipe r = {.compare = "[whole, mig:7g.80gb]"};
+    struct tr_plan_opts opts = {
+        .jobs = 2, .draws = 1000, .progress = {.stop = &stop, .report = stop_at_the_draws}};
+    struct tr_scenario *s = scenario_of(&r);
+    struct tr_plan *plan, *whole = plan_with(&r, &(struct tr_plan_opts){.jobs = 2});
+    struct tr_err err = {0};
+    (void)state;
+    stop = 0;
+    assert_int_equal(tr_plan_run(s, &opts, &plan, &err), TR_EINTR);
+    assert_true(plan->interrupted);
+    assert_int_equal(plan->n_draws, 0);
+    assert_int_equal(plan->pick, whole->pick);
+    assert_int_equal(plan->candidates[plan->pick].nodes, whole->candidates[whole->pick].nodes);
+    assert_says(plan, "Interrupted: draws and what would flip the answer were left out.");
+    free(json_of(plan));
+    plan_free(plan);
+    plan_free(whole);
 }
 
 static void a_stop_leaves_what_was_finished(void **state)
@@ -106,6 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_change_no_figure),
         cmocka_unit_test(every_arrangement_sees_the_same_arrivals),
+        cmocka_unit_test(jobs_change_no_draw),
+        cmocka_unit_test(a_stop_drops_the_draws),
         cmocka_unit_test(a_stop_leaves_what_was_finished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,52 @@ static void the_error_of_the_sample_is_told(void **state)
     assert_says(&plan, "a sample of 2 of 15 GPUs of whole bf16 is off by 0.30 points.");
 }
 
+static void a_finalist(int f, int candidate, int cheaper, int ties, int dearer)
+{
+    plan.n_draws = 20;
+    plan.n_finalists = f + 1;
+    plan.finalists[f] = (struct tr_finalist){
+        .candidate = candidate, .cheaper = cheaper, .ties = ties, .dearer = dearer};
+}
+
+static void draws_are_counted_in_words(void **state)
+{
+    (void)state;
+    begin(&(struct recipe){0});
+    found("whole", 0, 15, 1000, 3);
+    found("mig:7g.80gb", 0, 17, 1100, 2);
+    found("timeslice:2", 0, 20, 1300, 1);
+    a_finalist(0, 0, 0, 20, 0);
+    a_finalist(1, 1, 0, 1, 19);
+    a_finalist(2, 2, 0, 0, 20);
+    assert_order("whole bf16, mig:7g.80gb bf16, timeslice:2 bf16");
+    assert_says(&plan,
+                "whole bf16 costs less than mig:7g.80gb bf16 in 95 % of draws (19 of 20; the "
+                "same within 5 % in 1), than timeslice:2 bf16 in 100 % of draws (20 of 20).");
+    for (int i = 0; i < plan.n_lines; i++)
+        assert_null(strstr(plan.lines[i], "Too close"));
+}
+
+/* More than a fifth of the draws for the other: measure. Ties are no reason to. */
+static void too_close_to_call_names_the_measurement(void **state)
+{
+    (void)state;
+    begin(&(struct recipe){0});
+    found("whole", 0, 15, 1000, 3);
+    found("mig:7g.80gb", 0, 17, 1100, 2);
+    found("timeslice:2", 0, 20, 1300, 1);
+    a_finalist(0, 0, 0, 20, 0);
+    a_finalist(1, 1, 5, 1, 14);
+    a_finalist(2, 2, 4, 16, 0);
+    assert_order("whole bf16, mig:7g.80gb bf16, timeslice:2 bf16");
+    assert_says(&plan,
+                "Too close to call: mig:7g.80gb bf16 is the cheaper in 5 of 20 draws. Measure "
+                "both on one GPU, at 2.5 requests/s");
+    assert_says(&plan, "tranche bench --url http://POD:8000 test.yaml --request-rate 2.5");
+    for (int i = 0; i < plan.n_lines; i++)
+        assert_null(strstr(plan.lines[i], "timeslice:2 bf16 is the cheaper"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +302,8 @@ int main(void)
         cmocka_unit_test_teardown(rules_stand_beside_the_figures_that_decide_them, end),
         cmocka_unit_test_teardown(copies_are_a_fallback_with_their_price, end),
         cmocka_unit_test_teardown(the_error_of_the_sample_is_told, end),
+        cmocka_unit_test_teardown(draws_are_counted_in_words, end),
+        cmocka_unit_test_teardown(too_close_to_call_names_the_measurement, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static const char yaml[] = "name: by hand\n"
 static struct tr_scenario *scenario;
 static struct tr_plan plan;
 static struct tr_candidate candidates[4];
+static int drawn[2][20] = {{4, 5}, {19, 0}}; /* nodes per draw */
 static size_t order[] = {1, 0, 2, 3};
 
 static int load(void **state)
@@ -137,6 +138,9 @@ static int fill(void **state)
         .pick = 1,
         .runner_up = 0,
         .meets = true,
+        .n_draws = 20,
+        .n_finalists = 2,
+        .finalists = {{1, drawn[0], 4, 5, 0, 20, 0}, {0, drawn[1], 19, 0, 3, 2, 15}},
         .n_rules = 1,
         .rules = {{"bursty: peak minute over mean above 3", "whole or timeslice", true, "4.50"}},
         .n_lines = 1,
@@ -219,7 +223,7 @@ static void the_table_has_every_answer(void **state)
     HAS_LINE(text, "A100-PCIe-80GB", "bf16", "12.3", "7.49", "18.6", "14.5");
     HAS_LINE(text, "1  whole", "bf16", "465,312", "3.04", " 4 ", "10,716", "97.50", "80.00",
              "pick");
-    HAS_LINE(text, "whole", "110", "12.0", "0.50", "12.5", "87.5", "62.5", "neighbour 100 %");
+    HAS_LINE(text, "1  whole", "110", "12.0", "0.50", "12.5", "87.5", "62.5", "neighbour 100");
     HAS_LINE(text, "mig:1g.10gb*7", "bf16", "memory", "weights 15.0 GiB");
     HAS_LINE(text, "mig:4g.40gb+3g.40gb", "bf16", "bound", "prefill takes 0.8 s");
     HAS_LINE(text, "Pick whole bf16.");
@@ -241,7 +245,7 @@ static void what_limits_a_figure_is_marked(void **state)
     HAS_LINE(text, "2  timeslice:4", "~0.205");
     HAS_LINE(text, "overloaded");
     HAS_LINE(text, "~ one short run");
-    HAS_LINE(text, "timeslice:4", "450*", "12.0*", "neighbour 100 %");
+    HAS_LINE(text, "2  timeslice:4", "450*", "12.0*", "neighbour 100");
     HAS_LINE(text, "* overloaded: requests came faster than they were served");
     HAS_LINE(text, "the full runs; this was --quick");
     plan.opts.quick = false;
@@ -324,6 +328,12 @@ static void json_has_the_figures_in_base_units(void **state)
     is_text(tr_node_get(result, "inside")->items[0], "met", "true");
     is_text(tr_node_get(list->items[0], "result"), "label", "overloaded");
     is_text(tr_node_get(tr_node_get(list->items[0], "result"), "inside")->items[0], "met", "false");
+    const struct tr_node *finalists = tr_node_get(tr_node_get(root, "draws"), "finalists");
+    assert_int_equal(finalists->n, 2);
+    assert_true(number(finalists->items[1], "dearer_than_pick") == 15);
+    assert_true(number(finalists->items[0], "nodes_p90") == 5);
+    assert_true(tr_node_get(finalists->items[1], "nodes_p90")->null);
+    is_text(finalists->items[1], "too_close", "false");
     is_text(list->items[2], "gate", "memory");
     is_text(list->items[2], "reason", "weights 15.0 GiB > \"9.6\" GiB");
     assert_true(tr_node_get(list->items[2], "result")->null);
