@@ -106,7 +106,8 @@ void tr_step_free(struct tr_step *step);
  * certain to be so; 0: the next one may differ. */
 int64_t tr_engine_calm(const struct tr_engine *e);
 /* As if the oldest `n` steps in flight and to come had been updated, the last of them at `now_ns`,
- * and as many scheduled after the `in_flight` ones, which move on by n. n <= tr_engine_calm. */
+ * and as many scheduled after the `in_flight` ones, which move on by n. n <= tr_engine_calm, and
+ * those in flight are decodes of the same requests too. */
 void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_step *in_flight,
                     int n_in_flight);
 /* By how much each step of a stretch is longer than the one before. */

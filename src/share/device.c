@@ -170,12 +170,13 @@ static struct tr_work work_of(const struct tr_device *d, const struct tr_step *s
 }
 
 /* For how many of its steps a pod that decodes need not be asked: they are all alike but for their
- * contexts. */
+ * contexts, which shows in the two in flight. */
 static void find_stretch(struct tr_device *d, const struct pod *p)
 {
     struct tr_stretch *s = &d->stretch[p->number];
-    const struct tr_step *a = &p->step[0], *b = &p->step[1];
+    const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
     bool alike = p->in_flight == 2 && a->decodes == b->decodes &&
+                 b->context_tok == a->context_tok + a->decodes &&
                  a->chunks + b->chunks + a->n_events + b->n_events == 0;
     s->most = alike ? tr_engine_calm(p->engine) : 0;
     s->growth_ps = tr_engine_step_growth_ps(p->engine);

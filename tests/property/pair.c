@@ -211,7 +211,8 @@ static bool may_skip(const struct pair *p)
     const struct tr_step *a = &p->step[p->first], *b = p->in_flight == 2 ? &p->step[!p->first] : a;
     return p->in_flight == (p->cfg.async ? 2 : 1) &&
            a->chunks + b->chunks + a->n_events + b->n_events == 0 && a->decodes == b->decodes &&
-           a->decodes == tr_engine_running(p->engine);
+           a->decodes == tr_engine_running(p->engine) &&
+           (a == b || b->context_tok == a->context_tok + a->decodes);
 }
 
 /* The oracle's step at `at`, the `n`th of a stretch behind the engine's newest. */
