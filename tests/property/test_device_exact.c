@@ -207,7 +207,8 @@ static bool parts(void *arg, const struct workload *w)
     /* An end, or a gap in a step, breaks at most two rounds: what is beyond can be skipped. */
     int64_t broken = exact.events * (w->cfg.async ? 1 : 1 + TR_SYNC_GAPS) * 2 * h->setting.pods;
     h->seen.crossed += TR_MAX(exact.hardware.slices - broken, 0);
-    h->what = compare(&fast, &exact, h->setting.pods);
+    h->what = exact.n < w->n ? "what is left in the device at the end"
+                             : compare(&fast, &exact, h->setting.pods);
     return h->what != NULL;
 }
 

@@ -59,6 +59,7 @@ static void check_coverage(const struct pair_seen *s)
         {"preemptions", s->preemptions, 5000},
         {"preempted with the last token in flight", o->ending_preempted, 60},
         {"preempted by itself", o->self_preempted, 1500},
+        {"preempted by itself ahead of others", o->cut_short, 100},
         {"preempted from the middle of the batch", o->middle_victims, 80},
         {"preempted after it was given tokens", o->unscheduled, 80},
         {"admitted before an earlier one, by priority", o->overtaken, 1000},

@@ -1,5 +1,6 @@
 /* Random workloads. Pools, budgets and places are small, so that everything that can go wrong for a
- * request does go wrong often; some are quiet instead, so that there are long stretches. */
+ * request does go wrong often; some are quiet instead, so that there are long stretches, and in
+ * some a few requests that decode fight for the blocks of little more than one. */
 #include "workload.h"
 
 #include "../unit/fixture.h"
@@ -27,9 +28,11 @@ static bool one_in(struct draw *d, int64_t n)
     return between(d, 1, n) == 1;
 }
 
-static void make_config(struct draw *d, struct tr_engine_config *c, bool quiet)
+enum mood { ANY, QUIET, CROWDED };
+
+static void make_config(struct draw *d, struct tr_engine_config *c, enum mood mood)
 {
-    int32_t len = (int32_t[]){24, 64, 200, 320}[quiet ? 3 : between(d, 0, 2)];
+    int32_t len = (int32_t[]){24, 64, 200, 320}[mood == QUIET ? 3 : between(d, 0, 2)];
     int32_t blocks = (len + TR_BLOCK_TOK - 1) / TR_BLOCK_TOK;
     c->max_model_len = len;
     c->max_num_seqs = (int32_t)between(d, 1, one_in(d, 2) ? 16 : 5);
@@ -37,12 +40,17 @@ static void make_config(struct draw *d, struct tr_engine_config *c, bool quiet)
     if (one_in(d, 3))
         c->long_prefill_token_threshold = (int32_t)between(d, 1, 24);
     c->num_gpu_blocks = blocks + (int32_t)between(d, 0, one_in(d, 4) ? 64 : 3);
-    if (quiet)
+    if (mood == CROWDED) {
+        c->max_num_seqs = 16;
+        c->max_num_batched_tokens = (int32_t)between(d, 16, 2 * len);
+        c->num_gpu_blocks = blocks + (int32_t)between(d, 0, 2);
+    }
+    if (mood == QUIET)
         c->num_gpu_blocks = blocks * (int32_t)between(d, 1, 5);
     c->async = one_in(d, 2);
     c->stop_token = one_in(d, 2);
     c->enable_prefix_caching = !one_in(d, 4);
-    c->priority = one_in(d, 3);
+    c->priority = one_in(d, mood == CROWDED ? 2 : 3);
     c->timeout_ns = one_in(d, 3) ? between(d, 50000, 5000000) : 0;
     c->ttft_limit_ns = one_in(d, 2) ? between(d, 50000, 5000000) : 0;
     c->queue_limit = one_in(d, 4) ? between(d, 1, 20) : 0;
@@ -106,7 +114,7 @@ static void share_prompt(struct maker *m, struct workload_request *r)
         break;
     case SAME_PROMPTS:
         r->q.prompt_tok = 1 + m->common[k];
-        add_run(r, 3000 + (uint64_t)k, one_in(&m->d, 4) ? TR_CHAIN_OPEN : r->q.prompt_tok);
+        add_run(r, 3000 + (uint64_t)k, one_in(&m->d, 2) ? TR_CHAIN_OPEN : r->q.prompt_tok);
         break;
     case SESSIONS:
         make_turn(m, r);
@@ -119,13 +127,15 @@ static void share_prompt(struct maker *m, struct workload_request *r)
     }
 }
 
-static void make_request(struct maker *m, struct workload_request *r, bool quiet)
+static void make_request(struct maker *m, struct workload_request *r, enum mood mood)
 {
     struct draw *d = &m->d;
     int32_t len = m->len, rest;
     r->q.prompt_tok = (int32_t)between(d, 1, one_in(d, 4) ? len - 1 : len / 4);
     r->q.output_tok = (int32_t)between(d, 1, one_in(d, 3) ? len / 2 : len / 4);
-    if (quiet)
+    if (mood == CROWDED)
+        r->q.prompt_tok = (int32_t)between(d, 1, len / 4);
+    if (mood != ANY)
         r->q.output_tok = (int32_t)between(d, len / 4, len / 2);
     share_prompt(m, r);
     rest = len - r->q.prompt_tok;
@@ -150,14 +160,18 @@ void workload_make(struct workload *w, uint64_t seed, const struct workload_tabl
 {
     struct maker m = {.d = {seed, tr_rng_stream("engine oracle", 0, 0), 0}};
     struct draw *d = &m.d;
-    bool quiet = one_in(d, 3), coincide = one_in(d, 3), aborts = one_in(d, 4);
+    enum mood mood = (enum mood[]){ANY, ANY, ANY, QUIET, QUIET, QUIET, CROWDED}[between(d, 0, 6)];
+    bool coincide = one_in(d, 3), aborts = one_in(d, 4);
     int64_t now_ns = 0, gap_ns = (int64_t[]){0, 20000, 100000, 400000, 4000000}[between(d, 0, 4)];
-    *w = (struct workload){.n = (int)between(d, 1, quiet ? 5 : one_in(d, 4) ? MAX_REQUESTS : 12)};
+    int64_t most = mood == QUIET ? 5 : mood == CROWDED ? 9 : one_in(d, 4) ? MAX_REQUESTS : 12;
+    *w = (struct workload){.n = (int)between(d, 1, most)};
+    if (mood == CROWDED)
+        gap_ns = TR_MIN(gap_ns, 100000);
     w->neighbour = one_in(d, 5);
-    w->abort_anywhere = aborts && !quiet;
+    w->abort_anywhere = aborts && mood != QUIET;
     w->noise = seed;
     w->api_ns = one_in(d, 4) ? 50000 : 0;
-    make_config(d, &w->cfg, quiet);
+    make_config(d, &w->cfg, mood);
     w->cfg.steptime = coincide ? &tables->rounded : &tables->plain;
     m.len = w->cfg.max_model_len;
     m.sharing = (enum sharing)between(d, 0, N_SHARINGS - 1);
@@ -171,7 +185,7 @@ void workload_make(struct workload *w, uint64_t seed, const struct workload_tabl
         if (coincide)
             now_ns = now_ns / 10000 * 10000;
         r->q = (struct tr_engine_request){.id = i, .arrival_ns = now_ns, .tenant = i % 3};
-        make_request(&m, r, quiet);
+        make_request(&m, r, mood);
         if (aborts && one_in(d, 2)) {
             int64_t at_ns = now_ns + w->api_ns + between(d, 0, 3000000);
             w->abort[w->n_aborts].at_ns = coincide ? at_ns / 10000 * 10000 : at_ns;
