@@ -47,6 +47,28 @@ struct tr_node *tr_node_get(const struct tr_node *map, const char *key);
 int tr_node_err(struct tr_err *err, const struct tr_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for line `line` of a file of one JSON value a line; its nodes carry that line. */
+int tr_json_parse_line(struct tr_arena *arena, const char *file, int line, const char *text,
+                       size_t len, struct tr_node **root, struct tr_err *err);
+
+/* ---- lines ---------------------------------------------------------------------------------- */
+
+/* Reads a text file ("-": standard input) line by line, without holding it: past empty lines, line
+ * ends of both kinds, a byte order mark, a last line without a newline. A line over 1 MiB or a NUL
+ * byte is an error with file:line. */
+struct tr_lines;
+int tr_lines_open(const char *path, struct tr_lines **out, struct tr_err *err);
+/* 1: a line was read, 0: end of file, negative: error. The text is valid until the next call, and
+ * may be written to. */
+int tr_lines_next(struct tr_lines *lines, struct tr_err *err);
+void tr_lines_repeat(struct tr_lines *lines); /* the next line is the one just read */
+char *tr_lines_text(struct tr_lines *lines);
+size_t tr_lines_len(const struct tr_lines *lines);
+int64_t tr_lines_no(const struct tr_lines *lines); /* from 1 */
+const char *tr_lines_path(const struct tr_lines *lines);
+int tr_lines_rewind(struct tr_lines *lines, struct tr_err *err);
+void tr_lines_close(struct tr_lines *lines);
+
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
 /* Reads a delimited file with a header line, row by row, without holding the file. Handles CRLF, a
@@ -55,6 +77,8 @@ int tr_node_err(struct tr_err *err, const struct tr_node *node, const char *fmt,
  * header, a line over 1 MiB or a NUL byte is an error with file:line. */
 struct tr_csv;
 int tr_csv_open(const char *path, struct tr_csv **out, struct tr_err *err);
+/* Takes the lines over, also when it fails. */
+int tr_csv_open_lines(struct tr_lines *lines, struct tr_csv **out, struct tr_err *err);
 size_t tr_csv_columns(const struct tr_csv *csv);
 const char *tr_csv_header(const struct tr_csv *csv, size_t column);
 /* Index of the column with that name (exact), or -1. */

@@ -6,6 +6,7 @@
 struct reader {
     struct tr_arena *arena;
     const char *file;
+    int line; /* of a file of one value a line; 0: not known */
     size_t n_nodes;
     struct tr_err *err;
 };
@@ -16,6 +17,7 @@ static struct tr_node *new_node(struct reader *r, enum tr_node_kind kind)
 
     node->kind = kind;
     node->file = r->file;
+    node->line = r->line;
     return node;
 }
 
@@ -95,26 +97,40 @@ static struct tr_node *convert(struct reader *r, json_t *value, int depth)
     return node;
 }
 
+static int parse(struct reader *r, const char *text, size_t len, struct tr_node **root)
+{
+    json_error_t problem;
+
+    *root = NULL;
+    if (len > TR_FMT_MAX_BYTES)
+        return tr_err_set(r->err, TR_EINPUT, "%s: larger than 64 MiB", r->file);
+    if (len == 0)
+        return tr_err_set(r->err, TR_EINPUT, "%s: the file is empty", r->file);
+    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    if (!value) {
+        struct tr_node at = {
+            .file = r->file, .line = r->line ? r->line : problem.line, .col = problem.column};
+
+        return tr_node_err(r->err, &at, "not valid JSON: %s", problem.text);
+    }
+    *root = convert(r, value, 0);
+    json_decref(value);
+    return *root ? 0 : TR_EINPUT;
+}
+
 int tr_json_parse(struct tr_arena *arena, const char *file, const char *text, size_t len,
                   struct tr_node **root, struct tr_err *err)
 {
-    struct reader r = {.arena = arena, .err = err};
-    json_error_t problem;
-    json_t *value;
+    struct reader r = {.arena = arena, .file = tr_arena_strdup(arena, file), .err = err};
 
-    *root = NULL;
-    r.file = tr_arena_strdup(arena, file);
-    if (len > TR_FMT_MAX_BYTES)
-        return tr_err_set(err, TR_EINPUT, "%s: larger than 64 MiB", file);
-    if (len == 0)
-        return tr_err_set(err, TR_EINPUT, "%s: the file is empty", file);
-    value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-    if (!value) {
-        struct tr_node at = {.file = r.file, .line = problem.line, .col = problem.column};
+    return parse(&r, text, len, root);
+}
 
-        return tr_node_err(err, &at, "not valid JSON: %s", problem.text);
-    }
-    *root = convert(&r, value, 0);
-    json_decref(value);
-    return *root ? 0 : TR_EINPUT;
+int tr_json_parse_line(struct tr_arena *arena, const char *file, int line, const char *text,
+                       size_t len, struct tr_node **root, struct tr_err *err)
+{
+    struct reader r = {
+        .arena = arena, .file = tr_arena_strdup(arena, file), .line = line, .err = err};
+
+    return parse(&r, text, len, root);
 }

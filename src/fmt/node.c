@@ -23,5 +23,7 @@ int tr_node_err(struct tr_err *err, const struct tr_node *node, const char *fmt,
         return tr_err_set(err, TR_EINPUT, "%s", text);
     if (node->line <= 0)
         return tr_err_set(err, TR_EINPUT, "%s: %s", node->file, text);
+    if (node->col <= 0)
+        return tr_err_set(err, TR_EINPUT, "%s:%d: %s", node->file, node->line, text);
     return tr_err_set(err, TR_EINPUT, "%s:%d:%d: %s", node->file, node->line, node->col, text);
 }
