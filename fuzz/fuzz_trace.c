@@ -15,6 +15,7 @@ static void check(const struct tr_trace *t, const struct tr_trace_info *info)
         tr_assert(t->rows[i].prompt_tok >= 1 && t->rows[i].output_tok >= 1);
         tr_assert(i == 0 || t->rows[i].time_ns >= t->rows[i - 1].time_ns);
         tr_assert(!t->tenants || (t->tenants[i] >= 0 && t->tenants[i] < t->n_tenants));
+        tr_assert(!t->histories || t->histories[i] <= (int32_t)i);
         tr_assert(!t->sessions || t->sessions[i] >= -1);
     }
 }

@@ -1,8 +1,8 @@
 /* traffic: what a file of requests looks like.
  *
- * A trace is a CSV file with one request a line: when it was sent, how many tokens its prompt had
- * and how many its answer. Its format is found from its header (azure, vidur), or its columns are
- * named (csv); docs/traffic.md describes the formats and every figure that is printed.
+ * A trace is a file with one request a line: when it was sent, how many tokens its prompt had and
+ * how many its answer. Its format is found from its first line (azure, vidur, mooncake), or its
+ * columns are named (csv); docs/traffic.md describes the formats and every figure that is printed.
  */
 #ifndef TRANCHE_TRAFFIC_H
 #define TRANCHE_TRAFFIC_H
@@ -11,7 +11,7 @@
 
 /* All may be NULL or 0. */
 struct tr_traffic_inspect_opts {
-    const char *format; /* "azure", "vidur" or "csv"; NULL: by the header */
+    const char *format; /* "azure", "vidur", "csv" or "mooncake"; NULL: by the first line */
     const char *col_time, *col_prompt, *col_output, *col_tenant, *col_session; /* for csv */
     const char
         *time_unit; /* of numeric times: "s", "ms", "us", "ns", "min"; NULL: the format's own */

@@ -9,8 +9,10 @@
 
 static const struct cli_usage usage = {
     "traffic", "inspect FILE",
-    "Span, rate, burstiness by time scale and lengths of a trace (CSV), or of a built-in profile\n"
-    "(aks-chatbot). The format is found from the header, or the columns are named.",
+    "Span, rate, burstiness by time scale, lengths and prefix reuse of a trace (CSV, Mooncake's\n"
+    "JSON), or of a built-in profile (aks-chatbot). The format is found from the first line, or "
+    "the\n"
+    "columns are named.",
     "tranche traffic inspect examples/data/AzureLLMInferenceTrace_conv.csv"};
 
 int cmd_traffic(int argc, char **argv, FILE *out, struct tr_err *err)
@@ -21,7 +23,8 @@ int cmd_traffic(int argc, char **argv, FILE *out, struct tr_err *err)
     int64_t seed = 0;
     const char *path;
     const struct cli_option options[] = {
-        {0, "format", "NAME", "azure, vidur or csv (by the header)", CLI_TEXT, &opts.format, 0},
+        {0, "format", "NAME", "azure, vidur, csv or mooncake (by the first line)", CLI_TEXT,
+         &opts.format, 0},
         {0, "time-column", "NAME", "of csv: when a request is sent", CLI_TEXT, &opts.col_time, 0},
         {0, "time-unit", "UNIT", "of csv: s, ms, us, ns or min", CLI_TEXT, &opts.time_unit, 0},
         {0, "prompt-column", "NAME", "of csv: tokens in the prompt", CLI_TEXT, &opts.col_prompt, 0},

@@ -48,6 +48,9 @@ void tr_report_json_traffic(struct tr_json *j, const struct tr_traffic_stats *st
     tr_json_num(j, "median_minute_per_s", stats->median_minute_rate);
     tr_json_int(j, "prompt_tok_sum", stats->prompt_tok);
     tr_json_int(j, "output_tok_sum", stats->output_tok);
+    tr_json_num(j, "prefix_reuse_at_most", stats->prefix_reuse);
+    tr_json_int(j, "sessions", stats->sessions);
+    tr_json_num(j, "mean_turns", stats->mean_turns);
     tr_json_end(j);
 }
 

@@ -137,6 +137,12 @@ static void print_head(struct tr_str *out, const struct inspected *in)
                   tr_show_num(a, s->rate), tr_show_num(b, s->median_minute_rate));
     if (s->n_tenants > 1)
         tr_str_printf(out, "%-22s %d\n", "tenants", s->n_tenants);
+    if (s->sessions)
+        tr_str_printf(out, "%-22s %s of %s turns in the mean\n", "sessions",
+                      tr_units_show_count(a, s->sessions), tr_show_num(b, s->mean_turns));
+    if (s->prefix_reuse > 0.0)
+        tr_str_printf(out, "%-22s at most %.1f %% of the prompt tokens\n", "prefix reuse",
+                      100.0 * s->prefix_reuse);
 }
 
 static void print_table(struct tr_str *out, const struct inspected *in)

@@ -24,7 +24,7 @@ static const char *const pods_words[] = {"common", "own", NULL};
 static const char *const window_words[] = {"day", "spikes", NULL};
 static const char *const profile_words[] = {"aks-chatbot", NULL};
 static const char *const variant_words[] = {"literal", "capacity-relative", NULL};
-static const char *const format_words[] = {"azure", "vidur", "csv", NULL};
+static const char *const format_words[] = {"azure", "vidur", "csv", "mooncake", NULL};
 static const char *const turns_words[] = {"geometric", "fixed", NULL};
 static const char *const arrival_words[] = {"poisson", "constant", "gamma", NULL};
 
@@ -199,8 +199,9 @@ const struct key tr_scenario_keys[] = {
      .doc = "A file of requests, relative to the scenario's folder.",
      .example = "data/AzureLLMInferenceTrace_conv.csv"},
     {.path = TRAFFIC "format", .type = KEY_WORD, .words = format_words, .forms = WITH_TRACE,
-     .read = read_format, .otherwise = "by the file's header",
-     .doc = "The trace's format: Azure's 2023 LLM trace, vidur's, or any CSV with a header.",
+     .read = read_format, .otherwise = "by the file's first line",
+     .doc = "The trace's format: Azure's 2023 LLM trace, vidur's, any CSV with a header, or "
+            "Mooncake's lines of JSON, which say what prompts share.",
      .example = "azure"},
     {.path = TRAFFIC "columns", .type = KEY_MAP, .forms = WITH_TRACE,
      .doc = "The names of a CSV's columns; with `format: csv`."},

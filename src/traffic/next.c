@@ -60,14 +60,66 @@ static void fill_alone(const struct tr_source *src, struct tr_arrival *out)
         add_system_prompt(src, src->index, TR_MIN(t->system_tok, out->prompt_tok), &out->chain);
 }
 
-static void fill_from_row(const struct tr_source *src, size_t i, struct tr_arrival *out)
+/* A trace that begins anew shares nothing with the lap before. */
+static uint64_t lap_key(const struct tr_source *src, uint64_t key, uint64_t lap)
+{
+    return lap ? tr_rng_u64(key, src->traffic->lap_stream, lap) : key;
+}
+
+/* All runs of the trace as they are in this lap and under the variation, made when first needed. */
+static const struct tr_run *runs_of_lap(struct tr_source *src, uint64_t lap)
+{
+    const struct tr_trace *trace = &src->traffic->trace;
+    bool scaled = src->varied && src->varied->v.prompt != 1.0;
+
+    if (lap == 0 && !scaled)
+        return trace->runs;
+    tr_grow(&src->lap_runs, &src->n_laps, lap + 1, sizeof(*src->lap_runs));
+    if (!src->lap_runs[lap]) {
+        size_t n = trace->runs_at[trace->n];
+        struct tr_run *runs = tr_calloc(n, sizeof(*runs));
+        for (size_t i = 0; i < n; i++) {
+            int32_t end_tok = trace->runs[i].end_tok;
+            runs[i].key = lap_key(src, trace->runs[i].key, lap);
+            runs[i].end_tok = scaled ? tr_vary_tok(src->varied, end_tok) : end_tok;
+        }
+        src->lap_runs[lap] = runs;
+    }
+    return src->lap_runs[lap];
+}
+
+/* What the prompt of row `i` shares. More than two runs stand as varied, fewer as they are. */
+static void fill_chain(struct tr_source *src, size_t i, uint64_t lap, struct tr_chain *chain)
+{
+    const struct tr_trace *trace = &src->traffic->trace;
+
+    if (trace->histories && trace->histories[i] >= 0) {
+        uint64_t key = tr_rng_u64(0, src->traffic->history_stream, (uint64_t)trace->histories[i]);
+        add_run(chain, lap_key(src, key, lap), TR_CHAIN_OPEN);
+    }
+    if (!trace->runs_at)
+        return;
+    size_t first = trace->runs_at[i], n = trace->runs_at[i + 1] - first;
+    if (n > 2) {
+        chain->n = (int32_t)n;
+        chain->more = runs_of_lap(src, lap) + first;
+        return;
+    }
+    for (size_t k = first; k < first + n; k++)
+        add_run(chain, lap_key(src, trace->runs[k].key, lap), trace->runs[k].end_tok);
+}
+
+static void fill_from_row(struct tr_source *src, size_t i, uint64_t lap, struct tr_arrival *out)
 {
     const struct tr_trace *trace = &src->traffic->trace;
 
     out->prompt_tok = trace->rows[i].prompt_tok;
     out->output_tok = trace->rows[i].output_tok;
     out->tenant = trace->tenants ? trace->tenants[i] : draw_tenant(src, src->index);
-    out->session = trace->sessions ? trace->sessions[i] : -1;
+    out->session = -1;
+    if (trace->sessions && trace->sessions[i] >= 0)
+        out->session = trace->sessions[i] + (int64_t)lap * trace->n_sessions;
+    fill_chain(src, i, lap, &out->chain);
 }
 
 static void fill_from_kept(const struct tr_source *src, struct tr_arrival *out)
@@ -107,21 +159,45 @@ static bool next_turn(struct tr_source *src, struct tr_arrival *out)
     return true;
 }
 
-static bool next_like(struct tr_source *src, struct tr_arrival *out)
+/* The time of the next request of a capacity run; false at its end. */
+static bool like_time(struct tr_source *src, struct tr_arrival *out)
 {
-    const struct tr_traffic *t = src->traffic;
-
     if ((int64_t)src->index >= src->n)
         return false;
-    src->gaps += tr_rng_exp(src->seed, t->like_gap_stream, src->index);
+    src->gaps += tr_rng_exp(src->seed, src->traffic->like_gap_stream, src->index);
     out->time_ns = (int64_t)(src->gaps / src->rate * 1e9);
-    if (!t->is_trace) {
+    return true;
+}
+
+static size_t draw_row(const struct tr_source *src, uint64_t index)
+{
+    const struct tr_traffic *t = src->traffic;
+    size_t i = (size_t)(tr_rng_unit(src->seed, t->row_stream, index) * (double)t->trace.n);
+
+    return TR_MIN(i, t->trace.n - 1);
+}
+
+static bool next_like(struct tr_source *src, struct tr_arrival *out)
+{
+    if (!like_time(src, out))
+        return false;
+    if (src->traffic->is_trace)
+        fill_from_row(src, draw_row(src, src->index), 0, out);
+    else
         fill_from_lengths(src, out);
-        return true;
-    }
-    double u = tr_rng_unit(src->seed, t->row_stream, src->index);
-    size_t i = (size_t)(u * (double)t->trace.n);
-    fill_from_row(src, TR_MIN(i, t->trace.n - 1), out);
+    return true;
+}
+
+/* Rows in their order: drawn at random they would share nothing with those just before, or
+ * everything with themselves. */
+static bool next_in_laps(struct tr_source *src, struct tr_arrival *out)
+{
+    size_t n = src->traffic->trace.n;
+
+    if (!like_time(src, out))
+        return false;
+    uint64_t at = draw_row(src, 0) + src->index;
+    fill_from_row(src, at % n, at / n, out);
     return true;
 }
 
@@ -143,7 +219,7 @@ bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out)
         more = src->index < t->trace.n;
         if (more) {
             out->time_ns = tr_trace_time(t, src->index);
-            fill_from_row(src, src->index, out);
+            fill_from_row(src, src->index, 0, out);
         }
         break;
     case TR_FROM_LENGTHS:
@@ -161,6 +237,9 @@ bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out)
         break;
     case TR_FROM_LIKE:
         more = next_like(src, out);
+        break;
+    case TR_FROM_LAPS:
+        more = next_in_laps(src, out);
         break;
     }
     src->index += more;

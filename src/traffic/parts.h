@@ -48,12 +48,41 @@ struct tr_trace {
     int32_t *tenants;    /* by row, NULL when the file has none */
     int32_t *sessions;   /* by row, -1: none; NULL when the file has none */
     int32_t *system_tok; /* by row: end of the system prompt, of drawn sessions that are kept */
+    /* What a prompt shares: the history of its session (its number by row; -1: none), or runs made
+     * from block ids: row i has those from runs_at[i] up to runs_at[i + 1]. NULL: nothing. */
+    int32_t *histories;
+    struct tr_run *runs;
+    uint32_t *runs_at;
+    int32_t *blocks; /* by row, while it is read: the last block id's number, -1: none */
     size_t n;
     int n_tenants; /* 0 when the file has none */
+    int64_t n_sessions;
 };
 
+/* A trace that is being read, in whatever format. */
+struct tr_rows {
+    struct tr_trace *trace;
+    struct tr_trace_info *info;
+    size_t rows_cap;
+    int64_t latest_ns;
+};
+
+/* Counts a row, and adds it where it has a prompt and an answer. */
+int tr_rows_add(struct tr_rows *r, const char *path, const struct tr_trace_row *row, bool *kept,
+                struct tr_err *err);
+/* Sorts, counts equal stamps, lets time begin with the first row, finds what sessions share. No
+ * rows at all is an error. */
+int tr_rows_finish(struct tr_rows *r, const char *path, struct tr_err *err);
+
+/* Reads a trace in the format asked for or, without one, found from its first line. Takes the lines
+ * over, also when it fails. */
+int tr_trace_open(struct tr_lines *lines, const struct tr_traffic_spec *spec, struct tr_trace *out,
+                  struct tr_trace_info *info, struct tr_err *err);
+/* Any CSV format; mooncake.c: lines of JSON with block ids. */
 int tr_trace_read(struct tr_csv *csv, const struct tr_traffic_spec *spec, struct tr_trace *out,
                   struct tr_trace_info *info, struct tr_err *err);
+int tr_mooncake_read(struct tr_lines *lines, const struct tr_traffic_spec *spec,
+                     struct tr_trace *out, struct tr_trace_info *info, struct tr_err *err);
 void tr_trace_free(struct tr_trace *trace);
 
 /* A time stamp "2023-11-16 18:15:46.6805900", also with T, Z, +00:00 or without fraction, in ns

@@ -4,6 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Do prompts of a trace share anything? */
+static bool has_chains(const struct tr_trace *trace)
+{
+    return trace->histories || trace->runs_at;
+}
+
 static void traffic_release(struct tr_traffic *t)
 {
     if (atomic_fetch_sub(&t->users, 1) > 1)
@@ -67,13 +73,11 @@ static int init_tenants(struct tr_traffic *t, const struct tr_traffic_spec *spec
 static int open_trace(struct tr_traffic *t, const struct tr_traffic_spec *spec,
                       struct tr_trace_info *info, struct tr_err *err)
 {
-    struct tr_csv *csv;
-    int rc = tr_csv_open(spec->trace, &csv, err);
+    struct tr_lines *lines;
+    int rc = tr_lines_open(spec->trace, &lines, err);
 
-    if (rc)
-        return rc;
-    rc = tr_trace_read(csv, spec, &t->trace, info, err);
-    tr_csv_close(csv);
+    if (rc == 0)
+        rc = tr_trace_open(lines, spec, &t->trace, info, err);
     if (rc)
         return rc;
     t->is_trace = true;
@@ -128,6 +132,8 @@ static void init_streams(struct tr_traffic *t)
     t->tenant_stream = tr_rng_stream("traffic tenant", 0, 0);
     t->row_stream = tr_rng_stream("traffic row", 0, 0);
     t->like_gap_stream = tr_rng_stream("traffic capacity gap", 0, 0);
+    t->lap_stream = tr_rng_stream("traffic lap", 0, 0);
+    t->history_stream = tr_rng_stream("traffic history key", 0, 0);
     t->system_stream = tr_rng_stream("traffic system prompt", 0, 0);
     t->system_key_stream = tr_rng_stream("traffic system prompt key", 0, 0);
     t->session_key_stream = tr_rng_stream("traffic session key", 0, 0);
@@ -259,7 +265,11 @@ struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rat
                                          uint64_t seed)
 {
     struct tr_traffic *t = src->traffic;
-    struct tr_source *like = source_new(t, t->has_sessions ? TR_FROM_SESSIONS : TR_FROM_LIKE, seed);
+    struct tr_source *like = source_new(t,
+                                        t->has_sessions         ? TR_FROM_SESSIONS
+                                        : has_chains(&t->trace) ? TR_FROM_LAPS
+                                                                : TR_FROM_LIKE,
+                                        seed);
 
     tr_assert(rate > 0.0 && n > 0 && (double)n / rate < 3e9); /* 95 years */
     like->rate = rate;
@@ -289,6 +299,9 @@ void tr_source_close(struct tr_source *src)
 {
     if (!src)
         return;
+    for (size_t i = 0; i < src->n_laps; i++)
+        free(src->lap_runs[i]);
+    free(src->lap_runs);
     tr_sessions_free(&src->sessions);
     tr_varied_release(src->varied);
     traffic_release(src->traffic);

@@ -17,6 +17,7 @@ enum tr_source_kind {
     TR_FROM_SESSIONS, /* drawn turn by turn */
     TR_FROM_KEPT,     /* either of the two, drawn before */
     TR_FROM_LIKE,     /* a constant rate, request by request */
+    TR_FROM_LAPS,     /* a constant rate, rows of a trace in their order, from somewhere on */
 };
 
 /* What the iterators of one tr_source_open share: read-only, freed with the last of them. */
@@ -32,6 +33,7 @@ struct tr_traffic {
     int n_tenants;
     double *up_to; /* n_tenants: cumulative shares */
     uint64_t prompt_stream, output_stream, tenant_stream, row_stream, like_gap_stream;
+    uint64_t lap_stream, history_stream;
     uint64_t system_stream, system_key_stream, session_key_stream;
 };
 
@@ -57,6 +59,9 @@ struct tr_source {
     /* Poisson like the traffic: the sum of unit gaps so far, the rate, how many. */
     double gaps, rate;
     int64_t n;
+    /* The trace's runs with what the lap or the variation changes, by lap; NULL: not needed yet. */
+    struct tr_run **lap_runs;
+    size_t n_laps;
     struct tr_varied *varied; /* NULL: as it is */
     size_t moved_to;          /* minute of the last time that was moved */
     int64_t moved_ns;

@@ -3,7 +3,7 @@
  * Windows are laid end to end from time 0; only those that end within the span count, so that a
  * last partial one cannot pass for a lull. Quantiles and the median are exact: values are small
  * integers and are counted one by one. */
-#include "traffic/traffic.h"
+#include "traffic/reuse.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,6 +110,25 @@ static void gaps_add(struct gaps *g, int64_t time_ns, bool first)
     g->last_ns = time_ns;
 }
 
+/* Which sessions have been seen, one bit each. */
+struct sessions {
+    uint8_t *seen;
+    size_t cap;
+    int64_t n, turns;
+};
+
+static void sessions_add(struct sessions *s, int64_t session)
+{
+    if (session < 0)
+        return;
+    size_t byte = (size_t)session / 8;
+    uint8_t bit = (uint8_t)(1 << (session % 8));
+    tr_grow(&s->seen, &s->cap, byte + 1, 1);
+    s->n += !(s->seen[byte] & bit);
+    s->seen[byte] |= bit;
+    s->turns++;
+}
+
 static void quantiles(const struct tally *t, int32_t out[4])
 {
     static const double at[4] = {0.50, 0.90, 0.95, 0.99};
@@ -123,6 +142,9 @@ void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out)
     struct windows windows[TR_LEN(peak_windows_ns)] = {0};
     struct tally prompts = {0}, outputs = {0}, minutes = {0};
     struct gaps gaps = {0};
+    struct sessions sessions = {0};
+    struct tr_reuse reuse = {0};
+    int64_t reused_tok = 0;
     struct tr_arrival a;
 
     *out = (struct tr_traffic_stats){.span_ns = tr_source_span_ns(src),
@@ -142,6 +164,9 @@ void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out)
         out->prompt_tok += a.prompt_tok;
         out->output_tok += a.output_tok;
         out->requests++;
+        sessions_add(&sessions, a.session);
+        if (a.chain.n)
+            reused_tok += tr_reuse_add(&reuse, &a);
     }
     tr_source_rewind(src);
     out->rate = out->span_ns ? (double)out->requests / ((double)out->span_ns * 1e-9) : NAN;
@@ -151,6 +176,9 @@ void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out)
         if (i < TR_LEN(out->idc))
             out->idc[i] = index_of_dispersion(&windows[i]);
     }
+    out->prefix_reuse = out->prompt_tok ? (double)reused_tok / (double)out->prompt_tok : 0.0;
+    out->sessions = sessions.n;
+    out->mean_turns = sessions.n ? (double)sessions.turns / (double)sessions.n : NAN;
     out->iat_cv = gaps.n >= 2 && gaps.mean > 0.0
                       ? sqrt(gaps.squares / (double)(gaps.n - 1)) / gaps.mean
                       : NAN;
@@ -161,4 +189,6 @@ void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out)
     free(prompts.times);
     free(outputs.times);
     free(minutes.times);
+    free(sessions.seen);
+    tr_reuse_free(&reuse);
 }

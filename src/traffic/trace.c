@@ -1,7 +1,7 @@
 /* trace: rows of a CSV file to requests.
  *
  * The formats differ in the names of their columns and in what stands for a time; the rest is one
- * reader. Rows without a prompt or an answer are requests that failed: dropped and counted. */
+ * reader. */
 #include "traffic/names.h"
 #include "traffic/parts.h"
 
@@ -30,9 +30,9 @@ struct reading {
     double unit_s;
     int time, prompt, output, tenant, session; /* columns; -1: none */
     struct tr_trace *trace;
-    size_t rows_cap, tenants_cap, sessions_cap;
+    struct tr_rows rows;
+    size_t tenants_cap, sessions_cap;
     struct tr_names tenant_names, session_names;
-    int64_t latest_ns;
     struct tr_trace_info *info;
 };
 
@@ -44,12 +44,12 @@ static bool names_columns(const struct tr_traffic_spec *spec)
 
 static int unknown_format(const struct tr_csv *csv, const char *name, struct tr_err *err)
 {
-    const char *const allowed[] = {"azure", "vidur", "csv"};
+    const char *const allowed[] = {"azure", "vidur", "csv", "mooncake"};
     const char *near = tr_nearest(name, allowed, TR_LEN(allowed));
 
     return tr_err_set(err, TR_EINPUT,
                       "%s: unknown trace format \"%.60s\"; allowed: azure, vidur, "
-                      "csv%s%s%s",
+                      "csv, mooncake%s%s%s",
                       tr_csv_path(csv), name, near ? "; did you mean " : "", near ? near : "",
                       near ? "?" : "");
 }
@@ -94,7 +94,8 @@ static int find_format(const struct tr_csv *csv, const struct tr_traffic_spec *s
     int rc = tr_err_set(err, TR_EINPUT,
                         "%s:1: unknown columns %.400s; azure has TIMESTAMP, ContextTokens, "
                         "GeneratedTokens; vidur has arrived_at, num_prefill_tokens, "
-                        "num_decode_tokens; for any other file name its columns",
+                        "num_decode_tokens; mooncake is lines of JSON; for any other file name its "
+                        "columns",
                         tr_csv_path(csv), have.text);
     tr_str_free(&have);
     return rc;
@@ -187,30 +188,26 @@ static int read_tokens(struct reading *r, int column, int32_t *tok, struct tr_er
                : bad_field(r, column, "a whole number of tokens from 0 to 10,000,000", err);
 }
 
-static void keep_row(struct reading *r, const struct tr_trace_row *row)
+/* What else than the row there is of a request that was kept. */
+static void keep_names(struct reading *r)
 {
     struct tr_trace *t = r->trace;
 
-    tr_grow(&t->rows, &r->rows_cap, t->n + 1, sizeof(*t->rows));
-    t->rows[t->n] = *row;
     if (r->tenant >= 0) {
-        tr_grow(&t->tenants, &r->tenants_cap, t->n + 1, sizeof(*t->tenants));
-        t->tenants[t->n] =
+        tr_grow(&t->tenants, &r->tenants_cap, t->n, sizeof(*t->tenants));
+        t->tenants[t->n - 1] =
             (int32_t)tr_names_number(&r->tenant_names, tr_csv_field(r->csv, (size_t)r->tenant));
     }
     if (r->session >= 0) {
         const char *name = tr_csv_field(r->csv, (size_t)r->session);
-        tr_grow(&t->sessions, &r->sessions_cap, t->n + 1, sizeof(*t->sessions));
-        t->sessions[t->n] = *name ? (int32_t)tr_names_number(&r->session_names, name) : -1;
+        tr_grow(&t->sessions, &r->sessions_cap, t->n, sizeof(*t->sessions));
+        t->sessions[t->n - 1] = *name ? (int32_t)tr_names_number(&r->session_names, name) : -1;
     }
-    if (t->n && row->time_ns < r->latest_ns)
-        r->info->unsorted++;
-    r->latest_ns = t->n ? TR_MAX(r->latest_ns, row->time_ns) : row->time_ns;
-    t->n++;
 }
 
 static int read_rows(struct reading *r, int64_t max_requests, struct tr_err *err)
 {
+    bool kept = false;
     int rc;
 
     while ((max_requests == 0 || (int64_t)r->trace->n < max_requests) &&
@@ -218,96 +215,33 @@ static int read_rows(struct reading *r, int64_t max_requests, struct tr_err *err
         struct tr_trace_row row;
         if (rc < 0 || (rc = read_time(r, &row.time_ns, err)) ||
             (rc = read_tokens(r, r->prompt, &row.prompt_tok, err)) ||
-            (rc = read_tokens(r, r->output, &row.output_tok, err)))
+            (rc = read_tokens(r, r->output, &row.output_tok, err)) ||
+            (rc = tr_rows_add(&r->rows, tr_csv_path(r->csv), &row, &kept, err)))
             return rc;
-        if (++r->info->rows_read > INT32_MAX)
-            return tr_err_set(err, TR_EINPUT, "%s: more than %d rows", tr_csv_path(r->csv),
-                              INT32_MAX);
-        if (row.prompt_tok == 0)
-            r->info->dropped_no_prompt++;
-        else if (row.output_tok == 0)
-            r->info->dropped_no_output++;
-        else
-            keep_row(r, &row);
+        if (kept)
+            keep_names(r);
     }
-    r->info->rows_kept = (int64_t)r->trace->n;
-    if (r->trace->n == 0)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: no requests (%" PRId64 " rows, %" PRId64
-                          " without prompt and %" PRId64 " without output tokens)",
-                          tr_csv_path(r->csv), r->info->rows_read, r->info->dropped_no_prompt,
-                          r->info->dropped_no_output);
     return 0;
 }
 
-static int by_time_then_place(const void *a, const void *b, void *arg)
-{
-    const struct tr_trace_row *rows = arg;
-    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-
-    if (rows[i].time_ns != rows[j].time_ns)
-        return rows[i].time_ns < rows[j].time_ns ? -1 : 1;
-    return (i > j) - (i < j);
-}
-
-/* Sorts by time; rows of one time keep the file's order. */
-static void sort_rows(struct tr_trace *t)
-{
-    uint32_t *order = tr_calloc(t->n, sizeof(*order));
-    struct tr_trace_row *rows = tr_calloc(t->n, sizeof(*rows));
-    int32_t *one = tr_calloc(t->n, sizeof(*one));
-
-    for (size_t i = 0; i < t->n; i++)
-        order[i] = (uint32_t)i;
-    qsort_r(order, t->n, sizeof(*order), by_time_then_place, t->rows);
-    for (size_t i = 0; i < t->n; i++)
-        rows[i] = t->rows[order[i]];
-    memcpy(t->rows, rows, t->n * sizeof(*rows));
-    for (int pass = 0; pass < 2; pass++) {
-        int32_t *column = pass ? t->sessions : t->tenants;
-        for (size_t i = 0; column && i < t->n; i++)
-            one[i] = column[order[i]];
-        if (column)
-            memcpy(column, one, t->n * sizeof(*one));
-    }
-    free(one);
-    free(rows);
-    free(order);
-}
-
-/* Sorts, counts equal stamps, lets time begin with the first row, gives spare memory back. */
 static int finish(struct reading *r, struct tr_err *err)
 {
     struct tr_trace *t = r->trace;
 
-    if (r->info->unsorted)
-        sort_rows(t);
-    int64_t start_ns = t->rows[0].time_ns;
-    for (size_t i = 0; i < t->n; i++) {
-        t->rows[i].time_ns -= start_ns;
-        if (i && t->rows[i].time_ns == t->rows[i - 1].time_ns)
-            r->info->equal_stamps++;
-    }
-    if (t->rows[t->n - 1].time_ns > TR_MAX_SPAN_NS)
-        return tr_err_set(err, TR_EINPUT, "%s: spans %.0f years; is the time unit right?",
-                          tr_csv_path(r->csv), (double)t->rows[t->n - 1].time_ns / 3.15576e16);
     if (r->tenant_names.n > TR_MAX_TENANTS)
         return tr_err_set(err, TR_EINPUT, "%s: %zu tenants in column %.60s; at most %d are allowed",
                           tr_csv_path(r->csv), r->tenant_names.n,
                           tr_csv_header(r->csv, (size_t)r->tenant), TR_MAX_TENANTS);
     t->n_tenants = (int)r->tenant_names.n;
-    t->rows = tr_realloc(t->rows, t->n * sizeof(*t->rows));
-    if (t->tenants)
-        t->tenants = tr_realloc(t->tenants, t->n * sizeof(*t->tenants));
-    if (t->sessions)
-        t->sessions = tr_realloc(t->sessions, t->n * sizeof(*t->sessions));
-    return 0;
+    t->n_sessions = (int64_t)r->session_names.n;
+    return tr_rows_finish(&r->rows, tr_csv_path(r->csv), err);
 }
 
 int tr_trace_read(struct tr_csv *csv, const struct tr_traffic_spec *spec, struct tr_trace *out,
                   struct tr_trace_info *info, struct tr_err *err)
 {
-    struct reading r = {.csv = csv, .trace = out, .info = info};
+    struct reading r = {
+        .csv = csv, .trace = out, .rows = {.trace = out, .info = info}, .info = info};
     int rc;
 
     *out = (struct tr_trace){0};
@@ -320,11 +254,30 @@ int tr_trace_read(struct tr_csv *csv, const struct tr_traffic_spec *spec, struct
     return rc;
 }
 
-void tr_trace_free(struct tr_trace *trace)
+int tr_trace_open(struct tr_lines *lines, const struct tr_traffic_spec *spec, struct tr_trace *out,
+                  struct tr_trace_info *info, struct tr_err *err)
 {
-    free(trace->rows);
-    free(trace->tenants);
-    free(trace->sessions);
-    free(trace->system_tok);
-    *trace = (struct tr_trace){0};
+    struct tr_csv *csv;
+    bool mooncake = spec->format && strcmp(spec->format, "mooncake") == 0;
+    int rc = tr_lines_next(lines, err);
+
+    *out = (struct tr_trace){0};
+    if (rc > 0) {
+        mooncake |= !spec->format && tr_lines_text(lines)[0] == '{';
+        tr_lines_repeat(lines);
+    }
+    if (rc >= 0 && mooncake) {
+        rc = tr_mooncake_read(lines, spec, out, info, err);
+        tr_lines_close(lines);
+        return rc;
+    }
+    if (rc < 0) {
+        tr_lines_close(lines);
+        return rc;
+    }
+    if ((rc = tr_csv_open_lines(lines, &csv, err)))
+        return rc;
+    rc = tr_trace_read(csv, spec, out, info, err);
+    tr_csv_close(csv);
+    return rc;
 }

@@ -3,7 +3,7 @@
  * An arrival says when a request is sent and how long its prompt and its answer are; it never says
  * what became of it. A source is an iterator: next() until it returns 0, rewind() and it yields the
  * same arrivals again. Whatever its length, a source takes a bounded amount of memory (a trace file
- * is kept as 16 bytes a request, and 4 more for each of tenant and session where it has them).
+ * is kept as 16 bytes a request, and some more for tenant, session and what prompts share).
  * Sources are values: two of the same description yield the same arrivals, so every arrangement is
  * tried on the very same requests.
  *
@@ -67,7 +67,7 @@ enum tr_process { TR_POISSON, TR_CONSTANT, TR_GAMMA };
 struct tr_traffic_spec {
     /* A trace, or (trace == NULL) a description. */
     const char *trace;
-    const char *format; /* "azure", "vidur", "csv", or NULL: by the header */
+    const char *format; /* "azure", "vidur", "csv", "mooncake", or NULL: by the first line */
     /* Column names for format csv; NULL: the defaults arrived_at, num_prefill_tokens, ... */
     const char *col_time, *col_prompt, *col_output, *col_tenant, *col_session;
     double time_unit_s;   /* seconds per unit of the time column; 0: the format's own */
@@ -141,15 +141,17 @@ void tr_source_close(struct tr_source *src);
 
 /* Constant Poisson at `rate`, for `n` arrivals, whose lengths and tenants are drawn from the
  * scenario's own traffic: the same length distribution, or the trace's own pairs drawn at random
- * with replacement. Of traffic with sessions: the same sessions, started at a constant rate so that
- * requests come at `rate` in the mean. This is what capacity is measured with. */
+ * with replacement. Of a trace whose prompts share something: its rows in their order, from a drawn
+ * one on and round again, where no lap shares anything with another. Of described sessions: the
+ * same sessions, started at a constant rate so that requests come at `rate` in the mean. This is
+ * what capacity is measured with. */
 struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
                                          uint64_t seed);
 
 /* What would be different: see tr_source_vary. */
 struct tr_variation {
     double burst;  /* 1: as it is; 0: the same rate in every minute; above 1: sharper peaks */
-    double prompt; /* factor on prompt lengths; 1: as they are */
+    double prompt; /* factor on prompt lengths, 0.05 to 20; 1: as they are */
     double shared; /* this part of every prompt is the same for all; below 0: as it is */
 };
 
@@ -173,8 +175,12 @@ struct tr_traffic_stats {
     double median_minute_rate;      /* median over minutes of requests/s: base of the spike rule */
     int32_t prompt_q[4], output_q[4]; /* p50, p90, p95, p99 */
     int n_tenants;
+    int64_t sessions;    /* that have a request here */
+    double mean_turns;   /* requests of a session here; NAN: no sessions */
+    double prefix_reuse; /* share of the prompt tokens that an unbounded prefix cache would have */
 };
-/* Consumes the source from its start and rewinds it. */
+/* Consumes the source from its start and rewinds it. Takes 16 to 64 bytes for each key that prompts
+ * share, and a bit for each session. */
 void tr_traffic_measure(struct tr_source *src, struct tr_traffic_stats *out);
 
 #endif

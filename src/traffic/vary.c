@@ -124,10 +124,18 @@ int32_t tr_vary_tok(const struct tr_varied *varied, int32_t tok)
 
 static void vary_prompt(const struct tr_varied *varied, struct tr_arrival *a)
 {
+    struct tr_chain *chain = &a->chain;
+
     a->prompt_tok = tr_vary_tok(varied, a->prompt_tok);
-    for (int i = 0; a->chain.n <= 2 && i < a->chain.n; i++)
-        if (a->chain.own[i].end_tok != TR_CHAIN_OPEN)
-            a->chain.own[i].end_tok = tr_vary_tok(varied, a->chain.own[i].end_tok);
+    for (int i = 0; chain->n <= 2 && i < chain->n; i++) /* more than two are scaled already */
+        if (chain->own[i].end_tok != TR_CHAIN_OPEN)
+            chain->own[i].end_tok = tr_vary_tok(varied, chain->own[i].end_tok);
+    /* The last run may be of a few tokens only, and vanish when they are rounded. */
+    const struct tr_run *runs = tr_chain_runs(chain);
+    if (chain->n > 1 && runs[chain->n - 1].end_tok <= runs[chain->n - 2].end_tok)
+        chain->n--;
+    if (chain->n == 2 && runs == chain->more)
+        memcpy(chain->own, runs, sizeof(chain->own));
 }
 
 void tr_vary_arrival(struct tr_source *src, struct tr_arrival *a)
@@ -150,7 +158,8 @@ void tr_vary_arrival(struct tr_source *src, struct tr_arrival *a)
 
 struct tr_source *tr_source_vary(const struct tr_source *src, const struct tr_variation *v)
 {
-    tr_assert(v->burst >= 0.0 && v->burst <= 100.0 && v->prompt > 0.0 && v->shared <= 1.0);
+    tr_assert(v->burst >= 0.0 && v->burst <= 100.0 && v->prompt >= 0.05 && v->prompt <= 20.0 &&
+              v->shared <= 1.0);
     struct tr_source *copy = tr_source_clone(src);
     tr_varied_release(copy->varied);
     copy->varied = NULL;

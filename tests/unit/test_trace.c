@@ -252,17 +252,18 @@ static void what_is_wrong_is_one_line(void **state)
     is_said(VIDUR "0,0,1\n1,1,0\n",
             "f.csv: no requests (2 rows, 1 without prompt and 1 without output tokens)");
     is_said(VIDUR "0,1,1\n9000000000,1,1\n", "f.csv: spans 285 years; is the time unit right?");
-    is_said("a,b\n1,2\n", "f.csv:1: unknown columns a, b; azure has TIMESTAMP, ContextTokens, "
-                          "GeneratedTokens; vidur has arrived_at, num_prefill_tokens, "
-                          "num_decode_tokens; for any other file name its columns");
+    is_said("a,b\n1,2\n",
+            "f.csv:1: unknown columns a, b; azure has TIMESTAMP, ContextTokens, "
+            "GeneratedTokens; vidur has arrived_at, num_prefill_tokens, "
+            "num_decode_tokens; mooncake is lines of JSON; for any other file name its columns");
 }
 
 static void what_is_asked_for_must_be_there(void **state)
 {
     (void)state;
     spec.format = "azur";
-    is_said(VIDUR "0,1,1\n", "f.csv: unknown trace format \"azur\"; allowed: azure, vidur, csv; "
-                             "did you mean azure?");
+    is_said(VIDUR "0,1,1\n", "f.csv: unknown trace format \"azur\"; allowed: azure, vidur, csv, "
+                             "mooncake; did you mean azure?");
     spec.format = "azure";
     is_said(VIDUR "0,1,1\n", "f.csv:1: no column \"TIMESTAMP\"; the file has arrived_at, "
                              "num_prefill_tokens, num_decode_tokens");

@@ -91,6 +91,27 @@ static void json_has_the_figures(void **state)
     assert_true(strncmp(at(root, "traffic", "dispersion_10s"), "3.86804", 7) == 0);
 }
 
+/* Mooncake's block ids say what prompts share; counted id by id by a script. */
+static void what_prompts_share_is_said(void **state)
+{
+    static char path[4096];
+    const char *root = getenv("TRANCHE_ROOT");
+    struct tr_node *json;
+    struct tr_err err = {0};
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/tests/data/mooncake_conversation.jsonl", root ? root : ".");
+    assert_null(inspect(path, TR_FORMAT_TABLE));
+    assert_non_null(strstr(text, "(format mooncake)"));
+    assert_non_null(strstr(text, "prefix reuse           at most 6.4 % of the prompt tokens\n"));
+    assert_null(strstr(text, "sessions"));
+    assert_null(inspect(path, TR_FORMAT_JSON));
+    assert_int_equal(tr_json_parse(&arena, "out", text, text_len, &json, &err), 0);
+    assert_true(strtod(at(json, "traffic", "prefix_reuse_at_most"), NULL) == 215552.0 / 3366760.0);
+    assert_string_equal(at(json, "traffic", "sessions"), "0");
+    assert_string_equal(at(json, "traffic", "mean_turns"), "null");
+}
+
 static void a_profile_needs_no_file(void **state)
 {
     (void)state;
@@ -136,8 +157,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
     const struct CMUnitTest tests[] = {
         TEST(table_fits_the_terminal),    TEST(json_has_the_figures),
-        TEST(a_profile_needs_no_file),    TEST(columns_and_units_are_passed_on),
-        TEST(what_cannot_be_is_one_line),
+        TEST(what_prompts_share_is_said), TEST(columns_and_units_are_passed_on),
+        TEST(a_profile_needs_no_file),    TEST(what_cannot_be_is_one_line),
     };
     return cmocka_run_group_tests_name("traffic_print", tests, NULL, NULL);
 }
