@@ -161,7 +161,8 @@ static int phase_of(struct tr_calibration *c, const struct tr_measurement *m)
                  : m->n_chunks == 0         ? "decode alone"
                                             : "with prefill");
     else if (m->what == TR_MEASURED_SHARED)
-        snprintf(name, sizeof name, "%s %d others", names[m->what], m->contexts - 1);
+        snprintf(name, sizeof name, "%s %d other%s", names[m->what], m->contexts - 1,
+                 m->contexts > 2 ? "s" : "");
     else
         snprintf(name, sizeof name, "%s", names[m->what]);
     while (i < c->n_phases && strcmp(c->phases[i].name, name) != 0)

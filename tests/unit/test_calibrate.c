@@ -218,6 +218,27 @@ static void repeats_stand_on_one_side(void **state)
     tr_str_free(&text);
 }
 
+/* What is held out is not looked at: other times there, and the same constants come out. */
+static void rows_held_out_do_not_move_the_fit(void **state)
+{
+    (void)state;
+    double ec[2], tg[2];
+    for (int doubled = 0; doubled < 2; doubled++) {
+        struct tr_err err = {0};
+        struct tr_calibrate_opts opts = {.gpu = NULL};
+        start();
+        assert_int_equal(tr_calibrate_read(c, data("gemm.csv"), &opts, &err), TR_OK);
+        assert_int_equal(tr_calibrate_select(c, "H100-SXM5-80GB", &err), TR_OK);
+        for (size_t i = 0; i < c->n; i++)
+            c->m[i].seconds *= doubled && c->m[i].held ? 2 : 1;
+        tr_calibrate_solve(c);
+        ec[doubled] = fitted("ec");
+        tg[doubled] = fitted("tg_us");
+    }
+    assert_true(ec[0] == ec[1] && tg[0] == tg[1]);
+    assert_true(phase("GEMM 16-bit, memory-bound")->median_after > 0.4);
+}
+
 /* ---- real measurements ----------------------------------------------------------------------- */
 
 static void kernels_of_an_a100(void **state)
@@ -315,8 +336,8 @@ static void a_probe_gives_quantum_and_switch(void **state)
     tr_calibrate_solve(c);
     assert_near(fitted("quantum_us"), 2000, 0.02);
     assert_near(fitted("switch_us"), 200, 0.02);
-    assert_int_equal(phase("steps beside 1 others")->fitted, 0);
-    assert_true(phase("steps beside 1 others")->median_after < 0.02);
+    assert_int_equal(phase("steps beside 1 other")->fitted, 0);
+    assert_true(phase("steps beside 1 other")->median_after < 0.02);
     assert_true(phase("steps beside 3 others")->median_after < 0.02);
 }
 
@@ -387,6 +408,7 @@ int main(void)
         cmocka_unit_test_teardown(what_is_not_measured_stays, clear),
         cmocka_unit_test_teardown(the_order_of_rows_does_not_matter, clear),
         cmocka_unit_test_teardown(repeats_stand_on_one_side, clear),
+        cmocka_unit_test_teardown(rows_held_out_do_not_move_the_fit, clear),
         cmocka_unit_test_teardown(kernels_of_an_a100, clear),
         cmocka_unit_test_teardown(too_little_to_fit_is_refused, clear),
         cmocka_unit_test_teardown(the_override_is_a_catalog, clear),
