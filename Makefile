@@ -7,6 +7,7 @@ help:
 	@echo 'make demo    build, and answer the example scenarios: which arrangement, why, at what cost'
 	@echo 'make test    everything a change must pass, under five minutes'
 	@echo 'make bench   simulated requests per second, peak memory, time of the demo'
+	@echo 'make bench-compare BASE=revision   is this tree slower? (SELFTEST=1: is that found?)'
 	@echo 'make validate   the error tables of docs/model.md, computed anew'
 	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS (30) each'
 	@echo 'make proof   the full plans and what takes longer; writes a dated summary into docs/proof/'
@@ -33,6 +34,10 @@ bench:
 	@tools/install-packages build
 	@tools/run-bench
 
+bench-compare:
+	@tools/install-packages build
+	@tools/bench-compare $(if $(SELFTEST),--selftest,$(BASE))
+
 validate:
 	@tools/install-packages build test
 	@tools/build build/gcc gcc -Dbench=true
@@ -53,4 +58,4 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: help release demo test bench validate fuzz proof format clean
+.PHONY: help release demo test bench bench-compare validate fuzz proof format clean

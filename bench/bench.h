@@ -54,7 +54,7 @@ static inline double bench_end_s(const struct bench *b)
 {
     const char *burn = getenv("TRANCHE_BENCH_BURN");
     double took_s = bench_cpu_s() - b->began_s;
-    if (burn == NULL)
+    if (burn == NULL || *burn == '\0')
         return took_s;
     double until_s = took_s * (1 + strtod(burn, NULL) / 100);
     while (took_s < until_s)
@@ -91,7 +91,7 @@ static inline void bench_speed(struct bench *b, const char *name, const char *un
 static inline void bench_cost(struct bench *b, const char *name, const char *unit)
 {
     double median = bench_median(b);
-    printf("%s: cost %.1f %s (%.1f to %.1f of %d)\n", name, median, unit, b->value[0],
+    printf("%s: cost %.4g %s (%.4g to %.4g of %d)\n", name, median, unit, b->value[0],
            b->value[b->n - 1], b->n);
 }
 

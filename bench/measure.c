@@ -1,7 +1,6 @@
 /* Runs a command, its output thrown away, and prints how long it took and how much memory it had at
- * its peak, as lines
- * "name: quantity value unit". Small itself, because the kernel counts the memory that a
- * process had before it became the command. */
+ * its peak. Small itself, because the kernel counts the memory that a process had before it became
+ * the command. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +42,10 @@ int main(int argc, char **argv)
         perror(argv[0]);
         return 3;
     }
-    printf("%s: time %.2f s\n", argv[1], now_s() - began_s);
-    printf("%s: processor %.2f s\n", argv[1],
-           (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6);
-    printf("%s: peak memory %.1f MiB\n", argv[1], (double)used.ru_maxrss / 1024.0);
+    double processor_s = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6 +
+                         (double)used.ru_stime.tv_sec + (double)used.ru_stime.tv_usec * 1e-6;
+    printf("%s: cost %.2f s of processor time, %.2f s elapsed, peak memory %.1f MiB\n", argv[1],
+           processor_s, now_s() - began_s, (double)used.ru_maxrss / 1024.0);
     /* 1 is an answer of the command: nothing meets the objective. */
     return WIFEXITED(status) && WEXITSTATUS(status) <= 1 ? 0 : 1;
 }

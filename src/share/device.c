@@ -175,8 +175,8 @@ static void find_stretch(struct tr_device *d, const struct pod *p)
 {
     struct tr_stretch *s = &d->stretch[p->number];
     const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
-    bool alike = p->in_flight == 2 && a->decodes == b->decodes &&
-                 b->context_tok == a->context_tok + a->decodes &&
+    bool alike = !d->cfg.exact && d->trace == NULL && p->in_flight == 2 &&
+                 a->decodes == b->decodes && b->context_tok == a->context_tok + a->decodes &&
                  a->chunks + b->chunks + a->n_events + b->n_events == 0;
     s->most = alike ? tr_engine_calm(p->engine) : 0;
     s->growth_ps = tr_engine_step_growth_ps(p->engine);
@@ -230,7 +230,10 @@ static void new_demands(struct tr_device *d, const struct pod *p)
 static int64_t skip_stretches(struct tr_device *d, int64_t until_ns)
 {
     int64_t steps = 0;
-    if (d->cfg.exact || d->trace != NULL || !hw_skip(d, until_ns))
+    bool any = false;
+    for (int i = 0; i < d->cfg.n_pods && !any; i++)
+        any = d->stretch[i].most > 0;
+    if (!any || !hw_skip(d, until_ns))
         return 0;
     for (int i = 0; i < d->cfg.n_pods; i++) {
         struct tr_stretch *s = &d->stretch[i];
