@@ -299,7 +299,7 @@ static void print_latencies(struct tr_str *out, const struct tr_plan *plan)
         tr_str_printf(out,
                       "\nThose fleets: latencies from the planned arrival on; lost (refused, "
                       "timed out), KV, %sGPU: %%\n",
-                      hits ? "prompt tokens from the prefix cache, " : "");
+                      hits ? "prefix hits, " : "");
     tr_table_end(&t, out);
     if (any_grows)
         tr_text_wrap(out, "  * ", 4,

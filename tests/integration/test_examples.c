@@ -20,6 +20,7 @@ enum figure {
     TPOT_P50,     /* of the fleet, s */
     KV_TOK,       /* of one pod */
     PEAK_OVER_C,  /* the busiest minute over the capacity that the traffic is relative to */
+    HITS,         /* share of prompt tokens from the prefix cache, in the fleet */
     INSIDE,       /* share of all requests within every objective, in the fleet */
 };
 
@@ -69,6 +70,13 @@ static const struct example of_hours[] = {
       {"mig:1g.10gb*7 bf16", TPOT_P50, 0.0346, 0.05},
       {"mig:1g.20gb*4 bf16", COST_RATIO, 2, 0},
       {"whole bf16", NODES, 7, 0}}},
+    {"sessions",
+     "whole bf16",
+     "timeslice:2 bf16",
+     {{"whole bf16", HITS, 0.754, 0.05},
+      {"mig:7g.80gb bf16", NODES, 1, 0},
+      {"mig:3g.40gb*2 bf16", NODES, 2, 0},
+      {"whole bf16", KV_TOK, 616000, 0.02}}},
     {"four-small",
      "timeslice:4 bf16",
      "timeslice:8 bf16",
@@ -94,6 +102,8 @@ static double value_of(const struct tr_plan *plan, const struct expected *e)
         return (double)tr_hist_quantile(&o->metric[TR_TPOT], 0.50) / 1e9;
     case KV_TOK:
         return (double)c->memory[0].kv_tok;
+    case HITS:
+        return (double)c->result.fleet.prefix_hits_tok / (double)c->result.fleet.prefix_queries_tok;
     case PEAK_OVER_C:
         return plan->spikes.peak_rate / plan->relative_capacity;
     default:

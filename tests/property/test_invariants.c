@@ -48,7 +48,8 @@ static struct tr_device_config random_device(struct draw *d)
                    .num_gpu_blocks = (int32_t)between(d, 30, 120),
                    .async = async,
                    .stop_token = between(d, 0, 1),
-                   .enable_prefix_caching = between(d, 0, 1)},
+                   .enable_prefix_caching = between(d, 0, 1),
+                   .priority = between(d, 0, 2) == 0},
         .n_pods = (int)between(d, 1, PODS),
         .sharing = between(d, 0, 3) ? TR_TIMESLICE : TR_MPS,
         .quantum_ps = between(d, 1, 4) * INT64_C(512000000),
@@ -66,7 +67,8 @@ static struct tr_engine_request random_request(struct draw *d, int64_t id, int64
     struct tr_engine_request q = {.id = id,
                                   .arrival_ns = now_ns,
                                   .prompt_tok = (int32_t)between(d, 1, 250),
-                                  .output_tok = (int32_t)between(d, 1, 250)};
+                                  .output_tok = (int32_t)between(d, 1, 250),
+                                  .priority = (int32_t)between(d, 0, 2)};
     int32_t key = (int32_t)between(d, 1, 8);
     if (key <= 4 && q.prompt_tok >= 24 * key) {
         q.chain.n = 1;
