@@ -284,6 +284,22 @@ static bool schedule_running(struct tr_engine *e, struct tr_step *step)
     return true;
 }
 
+/* Of the half-done prompts whose clients gave up the one that came first. Without a threshold only
+ * the tail can be half done. */
+static uint32_t half_done_timed_out(const struct tr_engine *e, int64_t now_ns)
+{
+    uint32_t first = NONE;
+    for (uint32_t i = e->running.tail; e->n_prefill > 0 && i != NONE; i = e->req[i].prev) {
+        const struct request *r = &e->req[i];
+        if (r->state == PREFILL && engine_timed_out(e, r, now_ns) &&
+            (first == NONE || r->id < e->req[first].id))
+            first = i;
+        if (e->cfg.long_prefill_token_threshold == 0)
+            break;
+    }
+    return first;
+}
+
 /* Clients that gave up are gone before the queue is looked at; in FIFO order with one timeout only
  * the head can be due, preempted requests aside (they have had their first token, or stand ahead).
  */
@@ -298,14 +314,9 @@ static void drop_timed_out(struct tr_engine *e, int64_t now_ns)
     }
     while (e->fresh.n > 0 && engine_timed_out(e, &e->req[e->fresh.head], now_ns))
         engine_leave(e, e->fresh.head, TR_TIMEOUT, now_ns);
-    for (uint32_t i = e->running.tail; e->n_prefill > 0 && i != NONE;) {
-        uint32_t prev = e->req[i].prev;
-        if (e->req[i].state == PREFILL && engine_timed_out(e, &e->req[i], now_ns))
-            engine_leave(e, i, TR_TIMEOUT, now_ns);
-        else if (e->cfg.long_prefill_token_threshold == 0)
-            break; /* only the tail can be half done */
-        i = prev;
-    }
+    uint32_t i;
+    while ((i = half_done_timed_out(e, now_ns)) != NONE)
+        engine_leave(e, i, TR_TIMEOUT, now_ns);
 }
 
 /* The head of the queue begins to run, with `hit` blocks from the prefix cache, `idle` of them so
