@@ -28,6 +28,7 @@ struct rate_search {
     int64_t requests, warmup;
     uint64_t seed;
     const struct tr_evaluation *ev;
+    int64_t *outside; /* NULL, or told of the last run */
 };
 
 /* What hardware allows: with every prompt cached, where prompts share anything. */
@@ -55,6 +56,8 @@ static int run_at(const struct rate_search *q, double rate, double *excess, stru
     };
     int rc = tr_sim_run(&cfg, src, &result, err);
     *excess = tr_hunt_excess(q->c, &result, q->slo, q->requests);
+    if (q->outside != NULL)
+        memcpy(q->outside, result.outside, sizeof result.outside);
     tr_sim_result_free(&result);
     tr_source_close(src);
     return rc;
@@ -101,7 +104,7 @@ int tr_search_rate(const struct tr_candidate *c, const struct tr_workload *w,
 {
     struct tr_slo whole_run = *slo;
     whole_run.spikes_only = false; /* a constant rate has no spikes */
-    struct rate_search q = {c, w, &whole_run, src, requests, warmup, seed, ev};
+    struct rate_search q = {c, w, &whole_run, src, requests, warmup, seed, ev, NULL};
     return search(&q, guess, precision, rate, err);
 }
 
@@ -118,7 +121,8 @@ int tr_evaluate_capacity(struct tr_candidate *c, const struct tr_evaluation *ev,
     int64_t requests = effort->requests[tr_evaluate_turns(c)];
     struct tr_slo whole_run = w->slo;
     double rates[TR_CAPACITY_SEEDS], guess = c->capacity_rps;
-    struct rate_search q = {c, w, &whole_run, tr_source_clone(ev->source), requests, 0, 0, ev};
+    struct rate_search q = {c, w,  &whole_run,     tr_source_clone(ev->source), requests, 0,
+                            0, ev, c->fail_outside};
     int rc = TR_OK;
     whole_run.spikes_only = false; /* a constant rate has no spikes */
     q.warmup = requests / 10;

@@ -85,6 +85,7 @@ static void keep(struct tr_sizing *s, int n, bool met, struct tr_sim_result *res
     if (n > s->fail_nodes) {
         s->fail_nodes = n;
         memcpy(s->fail_missed, result->outcome.missed, sizeof s->fail_missed);
+        memcpy(s->fail_outside, result->outside, sizeof s->fail_outside);
     }
     tr_sim_result_free(result);
 }
@@ -185,13 +186,17 @@ int tr_evaluate_fleet(struct tr_candidate *c, const struct tr_evaluation *ev, st
     c->sampled_gpus = sizing.sampled_gpus;
     c->fail_nodes = sizing.fail_nodes;
     memcpy(c->fail_missed, sizing.fail_missed, sizeof c->fail_missed);
+    memcpy(c->fail_outside, sizing.fail_outside, sizeof c->fail_outside);
     c->beyond_max = c->nodes > ev->scenario->nodes_max;
     c->usd_per_month = tr_evaluate_cost(c, c->nodes);
     c->label = tr_outcome_label(&c->result.outcome);
     if (c->nodes == 0) {
         c->gate = TR_GATE_FLEET;
-        snprintf(c->why, sizeof c->why, "no fleet of up to %d nodes meets the objective",
-                 c->fail_nodes);
+        struct tr_str blame = {0};
+        tr_parts_blame(c, &blame);
+        snprintf(c->why, sizeof c->why, "no fleet of up to %d nodes meets the objective%s",
+                 c->fail_nodes, blame.text != NULL ? blame.text : "");
+        tr_str_free(&blame);
     }
     return TR_OK;
 }

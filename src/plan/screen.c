@@ -21,7 +21,11 @@ static int screen_one(void *arg, size_t i, struct tr_err *err)
     int rc = tr_evaluate_capacity(c, &job->ev, &why);
     if (rc == TR_OK && c->capacity_rps <= 0) {
         c->gate = TR_GATE_FLEET;
-        snprintf(c->why, sizeof c->why, "misses the objective at any rate on one GPU");
+        struct tr_str blame = {0};
+        tr_parts_blame(c, &blame);
+        snprintf(c->why, sizeof c->why, "misses the objective at any rate on one GPU%s",
+                 blame.text != NULL ? blame.text : "");
+        tr_str_free(&blame);
     } else if (rc == TR_OK) {
         rc = tr_evaluate_fleet(c, &job->ev, &why);
     }

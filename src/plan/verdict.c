@@ -117,6 +117,7 @@ static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
     if (c->fail_nodes > 0) {
         tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
+        tr_parts_blame(c, &s);
     } else if (plan->scenario->workload.own_pods && c->nodes > 1 && !c->arrangement.one_engine) {
         tr_str_printf(&s, "; %d tenants with a pod each, %d pod%s to a GPU",
                       plan->scenario->workload.n_tenants, c->arrangement.n_pods,

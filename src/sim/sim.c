@@ -13,6 +13,9 @@ struct run {
     int64_t last_departures, events_since;
     int64_t departures;
     bool over; /* the answer is no */
+    int pods_per_gpu;
+    int part_of[TR_MAX_PODS]; /* of a GPU's pods */
+    int64_t outside[TR_MAX_PARTS];
 };
 
 /* ---- spikes ---------------------------------------------------------------------------------- */
@@ -97,12 +100,22 @@ static bool missed(const struct run *run, const struct tr_fleet *fleet, int64_t 
 static void on_record(void *arg, const struct tr_record *r)
 {
     struct run *run = arg;
+    int64_t inside = run->outcome.inside_all;
     run->departures++;
     if (run->cfg->on_record != NULL)
         run->cfg->on_record(run->cfg->on_record_arg, r);
-    if (r->id >= run->cfg->warmup)
-        tr_outcome_add(&run->outcome, run->cfg->slo, r,
-                       tr_spikes_at(run->cfg->spikes, r->arrival_ns));
+    if (r->id < run->cfg->warmup)
+        return;
+    tr_outcome_add(&run->outcome, run->cfg->slo, r, tr_spikes_at(run->cfg->spikes, r->arrival_ns));
+    if (run->cfg->fleet.parts > 1)
+        run->outside[run->part_of[r->pod % run->pods_per_gpu]] += run->outcome.inside_all == inside;
+}
+
+static void find_parts(struct run *run, const struct tr_fleet_config *fleet)
+{
+    for (int p = 0; p < fleet->parts; p++)
+        for (int i = 0; i < fleet->device[p].n_pods; i++)
+            run->part_of[run->pods_per_gpu++] = p;
 }
 
 static bool livelocked(struct run *run, int64_t events)
@@ -214,6 +227,10 @@ static void check_balance(const struct run *run, const struct tr_sim_result *res
     int64_t at_most = TR_MIN(run->departures, result->requests);
     tr_debug_assert(run->departures + result->fleet.inside == result->requests);
     tr_debug_assert(o->done + o->rejected + o->timed_out + o->aborted == o->offered);
+    int64_t outside = 0;
+    for (int p = 0; p < run->cfg->fleet.parts; p++)
+        outside += run->outside[p];
+    tr_debug_assert(run->cfg->fleet.parts == 1 || outside == o->offered - o->inside_all);
     tr_debug_assert(o->offered <= at_most && (run->cfg->warmup > 0 || o->offered == at_most));
 }
 
@@ -223,6 +240,7 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
     struct run run = {.cfg = config};
     *result = (struct tr_sim_result){0};
     tr_outcome_init(&run.outcome);
+    find_parts(&run, &config->fleet);
     run.outcome.by_priority = config->fleet.priorities != NULL;
     struct tr_fleet *fleet = tr_fleet_new(&config->fleet, on_record, &run);
     if (config->trace != NULL)
@@ -233,6 +251,7 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
         rc = drain(&run, fleet, TR_MAX(tr_source_span_ns(src), 0), err);
     run.outcome.stopped_early = run.over || rc < 0;
     result->outcome = run.outcome;
+    memcpy(result->outside, run.outside, sizeof result->outside);
     result->fleet = tr_fleet_stats(fleet, TR_MAX(run.outcome.end_ns, tr_source_span_ns(src)));
     check_balance(&run, result);
     result->meets = !run.over && rc == TR_OK && tr_outcome_meets(&run.outcome, config->slo);

@@ -42,6 +42,8 @@ struct tr_sim_config {
 
 struct tr_sim_result {
     struct tr_outcome outcome;
+    int64_t
+        outside[TR_MAX_PARTS]; /* some objective, by part of the GPUs, where they have several */
     struct tr_fleet_stats fleet;
     bool meets;
     bool queue_overflow;

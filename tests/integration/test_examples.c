@@ -83,6 +83,13 @@ static const struct example of_hours[] = {
      {{"whole bf16", NODES, 4, 0},
       {"timeslice:4 bf16", NODES, 1, 0},
       {"timeslice:4 bf16", TPOT_P50, 0.00219, 0.03}}},
+    {"four-limited",
+     "mps:4 bf16",
+     "mig:1g.20gb*4 bf16",
+     {{"mps:2 bf16", NODES, 2, 0},
+      {"mps:4 bf16", NODES, 1, 0},
+      {"mps:4 bf16", KV_TOK, 518000, 0.02},
+      {"mps:4 bf16", TPOT_P50, 0.00444, 0.03}}},
 };
 
 static double value_of(const struct tr_plan *plan, const struct expected *e)

@@ -99,6 +99,52 @@ static double unevenness(const int *count, int n, int total)
     return (chi2 - (n - 1)) / sqrt(2.0 * (n - 1));
 }
 
+/* ---- divided MIG ----------------------------------------------------------------------------- */
+
+/* Two instances with two pods each and a ring in each: tenant t has pod t. Long answers of the
+ * tenants in `busy` (one bit each), 1 ms apart. */
+static void run_divided(unsigned busy, struct kept *out)
+{
+    struct tr_fleet_config cfg = config(1, 2, 2, TR_ROUTE_TENANT);
+    int64_t events = 0;
+    cfg.n_tenants = 4;
+    kept_open(out, 8);
+    struct tr_fleet *f = tr_fleet_new(&cfg, kept_sink, out);
+    for (int id = 0; id < 8; id++) {
+        struct tr_fleet_request q = request(id, id * MS);
+        q.engine.tenant = id % 4;
+        q.engine.output_tok = 480;
+        if ((busy >> id % 4 & 1) != 0)
+            tr_fleet_send(f, &q, &events);
+    }
+    tr_fleet_advance(f, TR_TIME_NEVER);
+    tr_fleet_free(f);
+}
+
+/* An instance's pods take turns with each other and with nobody else. */
+static void instances_that_are_divided_do_not_couple(void **state)
+{
+    (void)state;
+    struct kept all, first, one;
+    run_divided(0xf, &all);
+    run_divided(0x3, &first);
+    run_divided(0x1, &one);
+    assert_true(all.n == 8 && first.n == 4 && one.n == 2);
+    for (int id = 0; id < 8; id++)
+        if (id % 4 < 2) {
+            assert_int_equal(all.record[id].pod, id % 4);
+            assert_int_equal(all.record[id].first_token_ns, first.record[id].first_token_ns);
+            assert_int_equal(all.record[id].last_token_ns, first.record[id].last_token_ns);
+        }
+    /* Two that always work have q / (q + c) / 2 of the instance each. */
+    double slower = (double)tr_record_metric(&first.record[0], TR_TPOT) /
+                    (double)tr_record_metric(&one.record[0], TR_TPOT);
+    assert_true(fabs(slower / (2 * (1.024 + 0.113) / 1.024) - 1) < 0.04);
+    free(all.record);
+    free(first.record);
+    free(one.record);
+}
+
 /* ---- routers --------------------------------------------------------------------------------- */
 
 static void random_is_even_over_all_pods_of_all_parts(void **state)
@@ -314,6 +360,7 @@ static void a_trace_begins_each_request_with_its_arrival(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instances_that_are_divided_do_not_couple),
         cmocka_unit_test(random_is_even_over_all_pods_of_all_parts),
         cmocka_unit_test(round_robin_takes_each_in_turn),
         cmocka_unit_test(least_requests_looks_at_what_is_there_now),

@@ -238,6 +238,24 @@ static void kv_cache_must_hold_the_longest_request(void **state)
     plan_free(plan);
 }
 
+/* Every pod gets as many requests, whatever its instance can do. */
+static void the_small_instance_is_what_misses(void **state)
+{
+    struct recipe r = {
+        .model = "llama-3.2-3b",
+        .traffic = "{rate: 40/s, duration: 2m, prompt_tokens: {mean: 500, cv: 0.8, min: 16, "
+                   "max: 3000}, output_tokens: 150}",
+        .slo = "{ttft_p95: 250ms}",
+        .compare = "[whole, mig:3g.40gb*2, mig:3g.40gb+2g.20gb*2, mig:4g.40gb+1g.10gb*3]"};
+    struct tr_plan *plan = plan_of(&r);
+    (void)state;
+    assert_contains(of(plan, "mig:4g.40gb+1g.10gb*3 bf16")->cause,
+                    "of requests outside, 100 % are on 1g.10gb, 3 of the 4 pods");
+    assert_contains(of(plan, "mig:3g.40gb+2g.20gb*2 bf16")->cause, "% are on 2g.20gb, 2 of the 3");
+    assert_null(strstr(of(plan, "mig:3g.40gb*2 bf16")->cause, "are on"));
+    plan_free(plan);
+}
+
 static void a_model_that_nothing_holds(void **state)
 {
     struct tr_plan *plan = plan_of(&(struct recipe){.model = "llama-3.1-70b"});
@@ -607,6 +625,7 @@ int main(void)
         cmocka_unit_test(tenants_that_share_pods_cannot_be_isolated),
         cmocka_unit_test(quality_limit_admits_and_refuses),
         cmocka_unit_test(kv_cache_must_hold_the_longest_request),
+        cmocka_unit_test(the_small_instance_is_what_misses),
         cmocka_unit_test(a_model_that_nothing_holds),
         cmocka_unit_test(requests_longer_than_the_model_len),
         cmocka_unit_test(beyond_nodes_max_is_marked_and_counted),
