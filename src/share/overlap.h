@@ -54,8 +54,12 @@ void tr_overlap_post(struct tr_overlap *o, int ctx, int64_t now_ns, const struct
 int tr_overlap_advance(struct tr_overlap *o, int64_t until_ns, int *ctx, int64_t *end_ns,
                        int64_t *lost_ps);
 
-/* As tr_ring_skip: only where the context is alone. Demands of the two pieces that wait afterwards
- * are still those of the two before: tr_overlap_demand puts them right. */
+/* Completes up to `most` pieces of `ctx` at once, each followed by a new one posted behind the
+ * other that waits, every one `growth_ps` longer than the piece before: exactly what as many calls
+ * of tr_overlap_advance and tr_overlap_post would do. Only where no other context has work and none
+ * has slowed the piece under way; only ends before `until_ns`. Returns how many (possibly 0) and
+ * the time of the last. Demands of the two pieces that wait afterwards are still those of the two
+ * before: tr_overlap_demand puts them right. */
 int64_t tr_overlap_skip(struct tr_overlap *o, int ctx, int64_t growth_ps, int64_t most,
                         int64_t until_ns, int64_t *end_ns);
 /* The demands of the first (0) or second (1) piece of a context that is alone. */
