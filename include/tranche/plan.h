@@ -15,6 +15,7 @@ struct tr_plan_opts {
     uint64_t seed; /* default 0 */
     int jobs;      /* threads; 0: one per CPU */
     bool quick;    /* shorter capacity runs, and a sample of each fleet's GPUs: seconds */
+    bool flips;    /* look for what would flip the answer, by simulation */
     int draws;     /* of constants and traffic, by which the best are compared; 0: none */
     struct tr_progress progress;
 };

@@ -45,6 +45,7 @@ int cmd_plan(int argc, char **argv, FILE *out, struct tr_err *err)
     struct tr_plan_opts opts = {.seed = (uint64_t)seed,
                                 .jobs = (int)jobs,
                                 .quick = quick,
+                                .flips = !quick,
                                 .draws = (int)draws,
                                 .progress = cli_progress_start(quiet)};
     rc = tr_plan_run(scenario, &opts, &plan, err);

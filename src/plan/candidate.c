@@ -49,7 +49,7 @@ static void gate_quality(struct tr_candidate *c, const struct tr_workload *w)
 
 /* What a part keeps its pods apart with. Time-slicing shares memory and faults; MPS limits memory
  * only; MIG, and a card of one's own, separate all three (docs/share.md). */
-static enum tr_isolation isolation_of(const struct tr_arrangement *a)
+enum tr_isolation tr_isolation_of(const struct tr_arrangement *a)
 {
     enum tr_isolation least = a->one_engine ? TR_ISOLATION_NONE : TR_ISOLATION_PERFORMANCE;
     for (int p = 0; p < a->n_parts; p++) {
@@ -63,7 +63,7 @@ static enum tr_isolation isolation_of(const struct tr_arrangement *a)
 
 static void gate_isolation(struct tr_candidate *c, const struct tr_scenario *s)
 {
-    enum tr_isolation have = isolation_of(&c->arrangement);
+    enum tr_isolation have = tr_isolation_of(&c->arrangement);
     if (have < s->isolation)
         refuse(c, TR_GATE_ISOLATION, "isolation of %s between %s is asked for; %s gives %s",
                tr_isolation_name(s->isolation), c->arrangement.one_engine ? "tenants" : "pods",

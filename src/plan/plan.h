@@ -139,6 +139,29 @@ struct tr_finalist {
     int cheaper, ties, dearer; /* draws in which it costs less than the pick, the same, more */
 };
 
+/* One input changed, all others as they are: where the pick changes, nearest to today's value. */
+enum tr_flip_kind {
+    TR_FLIP_RATE,   /* times today's request rate */
+    TR_FLIP_BURST,  /* every minute's rate to this power: 0 constant, 1 today's */
+    TR_FLIP_PROMPT, /* times today's prompt lengths */
+    TR_FLIP_SHARED, /* this part of each prompt is common to all, and the prefix cache holds it */
+    TR_FLIP_PRICE,  /* times the price of the runner-up's nodes */
+    TR_FLIP_ISOLATION, /* an enum tr_isolation */
+    TR_N_FLIPS
+};
+struct tr_flip_side {
+    bool flips;
+    double at;                /* the value from which on it is another */
+    int to;                   /* the candidate that takes over; -1: nothing meets the objective */
+    int pick_nodes, to_nodes; /* there; 0: none would do */
+};
+struct tr_flip {
+    bool looked; /* between these two values */
+    double least, most;
+    char why_not[80];
+    struct tr_flip_side below, above;
+};
+
 struct tr_plan {
     struct tr_arena arena;
     const struct tr_scenario *scenario;
@@ -156,6 +179,7 @@ struct tr_plan {
     int n_draws;         /* that were made */
     int n_finalists;
     struct tr_finalist finalists[TR_MAX_FINALISTS];
+    struct tr_flip flips[TR_N_FLIPS];
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
@@ -196,6 +220,8 @@ void tr_candidate_warn(struct tr_candidate *c, const struct tr_workload *w);
 /* Unloaded latencies and the BOUND gate. */
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
                         const struct tr_lengths *lengths);
+/* What an arrangement keeps its pods apart with. */
+enum tr_isolation tr_isolation_of(const struct tr_arrangement *a);
 enum tr_router tr_candidate_router(const struct tr_candidate *c, const struct tr_workload *w);
 struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
                                           int gpus, uint64_t seed);
@@ -346,6 +372,10 @@ int64_t tr_case_requests(const struct tr_candidate *c, const struct tr_evaluatio
 
 #define TR_KEEP_REQUESTS 2000000 /* 32 MB: every fleet size replays the same requests */
 
+/* Flips by simulation: rate, burst, prompt, shared. */
+int tr_flips_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
+/* Flips in closed form: price, isolation. Needs the ranking. */
+void tr_flips_closed(struct tr_plan *plan);
 /* The draws: those within 1.5 times the pick's cost, at most four, sized anew in each. */
 int tr_draws_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
 /* Is this finalist cheaper than the pick in more than a fifth of the draws? */
@@ -356,6 +386,12 @@ bool tr_draws_too_close(const struct tr_plan *plan, const struct tr_finalist *x)
 
 /* Ranks all candidates anew: `order`, `pick`, `runner_up`, `meets`. */
 void tr_rank_all(struct tr_plan *plan);
+/* Which of two that cost the same within the tie goes first. */
+bool tr_rank_simpler(const struct tr_plan *plan, const struct tr_candidate *a,
+                     const struct tr_candidate *b);
+/* The best of n candidates with so many nodes each (0: none would do), as an index into `which`;
+ * -1: none. */
+int tr_rank_among(const struct tr_plan *plan, const int *which, const int *nodes, int n);
 bool tr_rank_ranked(const struct tr_candidate *c);
 bool tr_rank_priced(const struct tr_candidate *c);
 /* What is compared: dollars, or GPUs where there are no prices. */

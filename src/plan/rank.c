@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 
 bool tr_rank_ranked(const struct tr_candidate *c)
 {
@@ -26,8 +27,8 @@ static int class_of(const struct tr_candidate *c)
 }
 
 /* Both cost the same within the tie: which is the better choice? */
-static bool simpler(const struct tr_plan *plan, const struct tr_candidate *a,
-                    const struct tr_candidate *b)
+bool tr_rank_simpler(const struct tr_plan *plan, const struct tr_candidate *a,
+                     const struct tr_candidate *b)
 {
     if (plan->scenario->workload.own_pods && a->arrangement.one_engine != b->arrangement.one_engine)
         return !a->arrangement.one_engine; /* own pods were asked for */
@@ -63,7 +64,7 @@ static int best_left(const struct tr_plan *plan)
         if (!tr_rank_ranked(c) || c->rank > 0 || class_of(c) != class ||
             tr_rank_cost(c) > least * (1 + TR_TIE))
             continue;
-        if (best < 0 || simpler(plan, c, &plan->candidates[best]))
+        if (best < 0 || tr_rank_simpler(plan, c, &plan->candidates[best]))
             best = (int)i;
     }
     return best;
@@ -87,4 +88,22 @@ void tr_rank_all(struct tr_plan *plan)
     for (size_t i = 0; i < plan->n_candidates; i++)
         if (plan->candidates[i].rank == 0)
             plan->order[n++] = i;
+}
+
+int tr_rank_among(const struct tr_plan *plan, const int *which, const int *nodes, int n)
+{
+    struct tr_plan few = {.scenario = plan->scenario, .n_candidates = (size_t)n};
+    few.candidates = tr_calloc((size_t)n, sizeof *few.candidates);
+    for (int i = 0; i < n; i++) {
+        struct tr_candidate *c = &few.candidates[i];
+        *c = plan->candidates[which[i]];
+        c->gate = nodes[i] > 0 ? TR_GATE_OK : TR_GATE_FLEET;
+        c->rank = 0;
+        c->nodes = nodes[i];
+        c->beyond_max = nodes[i] > plan->scenario->nodes_max;
+        c->usd_per_month = tr_evaluate_cost(c, nodes[i]);
+    }
+    int best = best_left(&few);
+    free(few.candidates);
+    return best;
 }

@@ -366,7 +366,7 @@ static void say_pick(struct tr_plan *plan)
     tr_str_free(&inside);
 }
 
-/* The runner-up, and what would make it win. */
+/* The runner-up; what would make it win stands in the table of flips. */
 static void say_runner_up(struct tr_plan *plan)
 {
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
@@ -393,11 +393,8 @@ static void say_runner_up(struct tr_plan *plan)
             name, 100 * TR_TIE, nodes, tr_verdict_money(usd, next->usd_per_month),
             tie_words(plan, next, pick), next->capacity_rps, pick->capacity_rps);
     else
-        tr_verdict_say(
-            plan,
-            "Runner-up %s: %s, %s, %.2f times the pick; it would win if its nodes were more than "
-            "%.0f %% cheaper.",
-            name, nodes, tr_verdict_money(usd, next->usd_per_month), ratio, 100 * (1 - 1 / ratio));
+        tr_verdict_say(plan, "Runner-up %s: %s, %s, %.2f times the pick.", name, nodes,
+                       tr_verdict_money(usd, next->usd_per_month), ratio);
 }
 
 static void say_none(struct tr_plan *plan)
@@ -432,6 +429,7 @@ void tr_verdict_make(struct tr_plan *plan)
         say_none(plan);
         return;
     }
+    tr_flips_closed(plan);
     say_one_engine(plan);
     say_pick(plan);
     say_runner_up(plan);

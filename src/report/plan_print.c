@@ -403,6 +403,7 @@ static void print_verdict(struct tr_str *out, const struct tr_plan *plan, bool e
     tr_str_printf(out, "\nVerdict%s\n", plan->interrupted ? " of what was finished" : "");
     for (int i = 0; i < plan->n_lines; i++)
         tr_text_wrap(out, "  ", 2, plan->lines[i]);
+    tr_report_flips(out, plan);
     print_rules(out, plan);
     print_causes(out, plan);
     print_warnings(out, plan);

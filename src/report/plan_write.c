@@ -122,6 +122,7 @@ void tr_report_plan_json(struct tr_str *out, const struct tr_plan *plan)
     tr_json_end(&j);
     add_candidates(&j, plan);
     tr_report_json_draws(&j, plan);
+    tr_report_json_flips(&j, plan);
     add_rules(&j, plan);
     tr_report_json_lines(&j, "verdict", plan->lines, plan->n_lines);
     tr_report_json_lines(&j, "not_modelled", plan->not_modelled, plan->n_not_modelled);

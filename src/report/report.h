@@ -58,6 +58,9 @@ void tr_report_run(struct tr_str *out, const struct tr_sim_result *r);
 void tr_report_explain(struct tr_str *out, const struct tr_plan *plan);
 /* How sure: intervals and comparisons over the draws. */
 void tr_report_draws(struct tr_str *out, const struct tr_plan *plan);
+/* What would flip the answer, and what does not. */
+void tr_report_flips(struct tr_str *out, const struct tr_plan *plan);
+void tr_report_json_flips(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_draws(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool explain);
 

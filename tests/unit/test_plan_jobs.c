@@ -60,21 +60,23 @@ static void every_arrangement_sees_the_same_arrivals(void **state)
     plan_free(other);
 }
 
-/* A full plan with draws: stages on stages. */
+/* Draws and flips: stages on stages. */
 static void jobs_change_no_draw(void **state)
 {
     static const int jobs[] = {1, 2, 8};
     struct recipe r = {.precision = "[bf16, int4]",
                        .compare = "[whole, mig:7g.80gb bf16]",
                        .traffic =
-                           "{rate: 40/s, duration: 2m, prompt_tokens: 1200, output_tokens: 100}"};
+                           "{rate: 40/s, duration: 30s, prompt_tokens: 1200, output_tokens: 100}"};
     char *first = NULL;
     (void)state;
     for (size_t i = 0; i < TR_LEN(jobs); i++) {
-        struct tr_plan *plan =
-            plan_with(&r, &(struct tr_plan_opts){.jobs = jobs[i], .draws = 3, .seed = 7});
+        struct tr_plan *plan = plan_with(
+            &r, &(struct tr_plan_opts){
+                    .quick = true, .jobs = jobs[i], .draws = 3, .flips = true, .seed = 7});
         char *json = json_of(plan);
         assert_int_equal(plan->n_draws, 3);
+        assert_true(plan->flips[TR_FLIP_RATE].looked && plan->flips[TR_FLIP_PROMPT].looked);
         assert_true(plan->n_finalists >= 2);
         if (first == NULL)
             first = strdup(json);

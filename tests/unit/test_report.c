@@ -141,6 +141,14 @@ static int fill(void **state)
         .n_draws = 20,
         .n_finalists = 2,
         .finalists = {{1, drawn[0], 4, 5, 0, 20, 0}, {0, drawn[1], 19, 0, 3, 2, 15}},
+        .flips = {[TR_FLIP_RATE] = {.looked = true, .least = 0.0625, .most = 16},
+                  [TR_FLIP_PROMPT] = {.looked = true,
+                                      .least = 0.25,
+                                      .most = 8,
+                                      .below = {true, 0.433, 0, 3, 2},
+                                      .above = {true, 1.61, -1, 0, 0}},
+                  [TR_FLIP_SHARED] = {.why_not = "the engines have no prefix cache"},
+                  [TR_FLIP_PRICE] = {.looked = true, .most = 1, .below = {true, 0.5, 0, 4, 21}}},
         .n_rules = 1,
         .rules = {{"bursty: peak minute over mean above 3", "whole or timeslice", true, "4.50"}},
         .n_lines = 1,
@@ -334,6 +342,16 @@ static void json_has_the_figures_in_base_units(void **state)
     assert_true(number(finalists->items[0], "nodes_p90") == 5);
     assert_true(tr_node_get(finalists->items[1], "nodes_p90")->null);
     is_text(finalists->items[1], "too_close", "false");
+    const struct tr_node *flips = tr_node_get(root, "flips");
+    assert_int_equal(flips->n, 4); /* what was neither looked at nor left out is not there */
+    is_text(flips->items[0], "input", "rate");
+    assert_true(tr_node_get(flips->items[0], "above")->null);
+    assert_true(number(flips->items[0], "most") == 16);
+    const struct tr_node *below = tr_node_get(flips->items[1], "below");
+    assert_true(number(below, "at") == 0.433 && number(below, "to") == 0);
+    assert_true(number(below, "nodes") == 2 && number(below, "pick_nodes") == 3);
+    assert_true(tr_node_get(tr_node_get(flips->items[1], "above"), "to")->null);
+    is_text(flips->items[2], "not_looked_at", "the engines have no prefix cache");
     is_text(list->items[2], "gate", "memory");
     is_text(list->items[2], "reason", "weights 15.0 GiB > \"9.6\" GiB");
     assert_true(tr_node_get(list->items[2], "result")->null);
