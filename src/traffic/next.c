@@ -50,7 +50,7 @@ static void fill_session(const struct tr_source *src, uint64_t session, int32_t 
 }
 
 /* The same of a request that belongs to no session. */
-static void fill_alone(const struct tr_source *src, struct tr_arrival *out)
+static inline void fill_alone(const struct tr_source *src, struct tr_arrival *out)
 {
     const struct tr_traffic *t = src->traffic;
 
@@ -207,7 +207,7 @@ int64_t tr_trace_time(const struct tr_traffic *t, size_t i)
     return t->time_scale == 1.0 ? time_ns : (int64_t)((double)time_ns / t->time_scale);
 }
 
-bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out)
+int tr_source_next(struct tr_source *src, struct tr_arrival *out)
 {
     const struct tr_traffic *t = src->traffic;
     bool more = false;
@@ -243,13 +243,6 @@ bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out)
         break;
     }
     src->index += more;
-    return more;
-}
-
-int tr_source_next(struct tr_source *src, struct tr_arrival *out)
-{
-    bool more = tr_source_next_as_is(src, out);
-
     if (src->varied && more)
         tr_vary_arrival(src, out);
     return more;

@@ -214,10 +214,11 @@ void tr_source_keep(struct tr_source *src, int64_t most)
     struct tr_arrival a;
     size_t cap = 0, cap_sessions = 0, cap_system = 0;
 
-    if (src->kind != TR_FROM_LENGTHS && src->kind != TR_FROM_SESSIONS)
+    bool drawn = src->kind == TR_FROM_LENGTHS || src->kind == TR_FROM_SESSIONS;
+    if (!drawn || src->n || src->varied) /* a capacity run has an n */
         return;
     tr_source_rewind(src);
-    while ((int64_t)kept.n <= most && tr_source_next_as_is(src, &a)) {
+    while ((int64_t)kept.n <= most && tr_source_next(src, &a)) {
         size_t i = kept.n++;
         tr_grow(&kept.rows, &cap, kept.n, sizeof(*kept.rows));
         kept.rows[i] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};

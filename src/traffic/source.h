@@ -67,9 +67,6 @@ struct tr_source {
     int64_t moved_ns;
 };
 
-/* The next arrival before any variation. */
-bool tr_source_next_as_is(struct tr_source *src, struct tr_arrival *out);
-
 /* The time of row `i` under the rate scale. */
 int64_t tr_trace_time(const struct tr_traffic *t, size_t i);
 
