@@ -328,6 +328,18 @@ static void longer_prompts_share_more(void **state)
         tr_source_close(varied);
     }
     tr_source_close(src);
+    /* A last run of a single token vanishes: none is empty. */
+    struct tr_variation shortest = {1.0, 0.05, -1.0};
+    src = open_text(LINE(0, 1025, 1, "1, 2, 3") LINE(0, 1025, 1, "1, 2, 3")
+                        LINE(0, 1025, 1, "1, 2, 4"));
+    struct tr_source *varied = tr_source_vary(src, &shortest);
+    assert_int_equal(collect(src, rows, N), 3);
+    assert_int_equal(collect(varied, a, N), 3);
+    assert_int_equal(rows[0].chain.n, 2);
+    assert_int_equal(a[0].chain.n, 1);
+    assert_int_equal(a[0].chain.own[0].end_tok, 51);
+    tr_source_close(varied);
+    tr_source_close(src);
 }
 
 /* ---- reuse ---------------------------------------------------------------------------------- */
@@ -379,10 +391,10 @@ static void reuse_of_a_session_by_hand(void **state)
     assert_int_equal(stats.sessions, 2);
     assert_true(stats.mean_turns == 2.0);
     tr_source_close(src);
-    /* A prompt of 160 tokens computes its last block again. */
-    src = open_text(HEAD "0,100,61,x\n1,161,1,x\n");
+    /* The token that would fill the tenth block is sampled and never computed. */
+    src = open_text(HEAD "0,100,60,x\n1,161,1,x\n");
     tr_traffic_measure(src, &stats);
-    assert_true(stats.prefix_reuse == 160.0 / (100 + 161));
+    assert_true(stats.prefix_reuse == 144.0 / (100 + 161));
     tr_source_close(src);
 }
 

@@ -181,6 +181,33 @@ static void turns_have_their_distribution(void **state)
     }
 }
 
+/* Turns of one time come in the order of their sessions. */
+static void turns_of_one_time_have_an_order(void **state)
+{
+    size_t ties = 0;
+
+    (void)state;
+    spec.process = TR_CONSTANT;
+    spec.duration_ns = 1000 * SECOND;
+    spec.prompt = (struct tr_length){.kind = TR_LENGTH_FIXED, .fixed_tok = 100};
+    spec.output = (struct tr_length){.kind = TR_LENGTH_FIXED, .fixed_tok = 40};
+    spec.sessions.message = spec.output;
+    spec.sessions.fixed_turns = true;
+    spec.sessions.think_cv = 0.0;
+    struct tr_source *src = open_source(1);
+    struct stream s = collect(src);
+    for (size_t i = 1; i < s.n; i++) {
+        bool tie = s.a[i].time_ns == s.a[i - 1].time_ns;
+        assert_true(s.a[i].time_ns >= s.a[i - 1].time_ns);
+        assert_true(!tie || s.a[i].session > s.a[i - 1].session);
+        ties += tie;
+    }
+    assert_int_equal(s.n, 10000); /* 2 starts/s, 5 turns each */
+    assert_true(ties > 1000);
+    free(s.a);
+    tr_source_close(src);
+}
+
 static void think_times_have_their_mean_and_spread(void **state)
 {
     double n = 0.0, sum = 0.0, squares = 0.0;
@@ -504,17 +531,12 @@ static void impossible_sessions_are_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_turn_follows_from_the_one_before),
-        TEST(turns_have_their_distribution),
-        TEST(think_times_have_their_mean_and_spread),
-        TEST(requests_come_at_the_rate_described),
-        TEST(mean_turns_are_computed),
-        TEST(system_prompts_are_drawn_evenly),
-        TEST(sessions_repeat_themselves),
-        TEST(another_rate_keeps_the_sessions),
-        TEST(a_capacity_run_has_the_same_sessions),
-        TEST(a_number_of_requests_ends_sessions),
-        TEST(memory_holds_live_sessions_only),
+        TEST(a_turn_follows_from_the_one_before),  TEST(turns_have_their_distribution),
+        TEST(turns_of_one_time_have_an_order),     TEST(think_times_have_their_mean_and_spread),
+        TEST(requests_come_at_the_rate_described), TEST(mean_turns_are_computed),
+        TEST(system_prompts_are_drawn_evenly),     TEST(sessions_repeat_themselves),
+        TEST(another_rate_keeps_the_sessions),     TEST(a_capacity_run_has_the_same_sessions),
+        TEST(a_number_of_requests_ends_sessions),  TEST(memory_holds_live_sessions_only),
         TEST(impossible_sessions_are_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
