@@ -35,6 +35,7 @@ struct request {
     int32_t computed; /* PREFILL, ENDING */
     int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
     int32_t preemptions, tenant, priority;
+    int32_t early_tok;  /* DECODE: up to here its tokens were known a step earlier than usual */
     int32_t cached_tok; /* hit at its first admission */
     int32_t hashed;     /* its first blocks, held as `pieces` of the prefix cache */
     uint32_t pieces;
@@ -45,7 +46,6 @@ struct request {
     int16_t in_flight; /* events of steps in flight that name it */
     uint8_t state;
     bool own_key;   /* was preempted: it may find again what it shares with nobody */
-    bool held_back; /* its turn did not come in the last step */
     bool waited_kv; /* most steps of its wait found no KV blocks for the head of the queue */
 };
 
@@ -68,9 +68,8 @@ struct tr_engine {
     size_t cap_queue;
     int32_t n_queue;
     int64_t admitted;
-    int64_t turn, turn_epoch; /* in a running_walk: who before this one in the running list has
-                                 published one step more than turn_epoch; else NEVER */
-    int32_t n_held_back;
+    int64_t turn, turn_epoch;    /* in a running_walk: who before this one in the running list has
+                                    published one step more than turn_epoch; else NEVER */
     int64_t epoch;               /* +1 each time all decoding requests are given a token */
     int64_t context_tok;         /* sum of tokens computed over decoding requests */
     int32_t phase[TR_BLOCK_TOK]; /* decoding requests by base mod 16 */
@@ -273,12 +272,13 @@ static inline int phase_of(int64_t base)
 }
 
 /* How many of a request's first blocks have been published so far: those whose tokens were known
- * when it was last scheduled. An asynchronous engine does not yet know the token it is computing.
- */
+ * when it was last scheduled. An asynchronous engine does not yet know the token it is computing,
+ * unless the request had to sit out the step before. */
 static inline int32_t published(const struct tr_engine *e, const struct request *r,
                                 int32_t computed)
 {
-    return TR_MAX(r->known, computed - e->cfg.async) / TR_BLOCK_TOK;
+    int32_t tok = TR_MAX(computed - e->cfg.async, TR_MIN(computed, r->early_tok));
+    return TR_MAX(r->known, tok) / TR_BLOCK_TOK;
 }
 
 void reuse_grow(struct tr_engine *e, uint32_t i);
@@ -289,6 +289,7 @@ static inline void decode_enter(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
     r->state = DECODE;
+    r->early_tok = 0;
     r->base = r->known - e->epoch;
     /* All tokens produced and yet here: its stop token is in flight, and nobody knows. */
     r->end_epoch = r->produced < r->output ? e->epoch + (r->output - r->produced) : INT64_MAX;

@@ -58,7 +58,7 @@ static uint32_t next_to_publish(const struct tr_engine *e, uint32_t entry)
     for (uint32_t i = e->prefix.entry[entry].growers; i != NONE; i = e->req[i].grow_next) {
         const struct request *r = &e->req[i];
         int64_t end_tok = (int64_t)(r->hashed + 1) * TR_BLOCK_TOK;
-        int64_t epoch = end_tok + e->cfg.async - r->base;
+        int64_t epoch = end_tok + (e->cfg.async && end_tok > r->early_tok) - r->base;
         if (epoch > epoch_of(e, r))
             continue;
         if (epoch < best_epoch || (epoch == best_epoch && r->seq < e->req[best].seq)) {

@@ -139,28 +139,13 @@ static void decode_all(struct tr_engine *e, struct tr_step *step, int32_t idle, 
 static void hold_back(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
+    r->early_tok = decode_computed(e, r) + 1;
     e->phase[phase_of(r->base)]--;
     e->phase[phase_of(--r->base)]++;
     e->context_tok--;
     if (r->end_epoch != INT64_MAX)
         r->end_epoch++;
     heap_settle(e, r->heap, i);
-    e->n_held_back += !r->held_back;
-    r->held_back = true;
-}
-
-/* The tokens of those that were held back have become known meanwhile, also to an asynchronous
- * engine. */
-static void know_held_back(struct tr_engine *e)
-{
-    for (uint32_t i = e->running.head; i != NONE && e->n_held_back > 0; i = e->req[i].next) {
-        struct request *r = &e->req[i];
-        e->n_held_back -= r->held_back;
-        if (r->held_back && r->state == DECODE)
-            r->known = decode_computed(e, r) + 1;
-        r->held_back = false;
-    }
-    e->n_held_back = 0;
 }
 
 static void decode_ends(struct tr_engine *e, struct tr_step *step)
@@ -373,8 +358,6 @@ bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *ste
 {
     engine_count_blocks(e, now_ns);
     drop_timed_out(e, now_ns);
-    if (e->n_held_back > 0)
-        know_held_back(e);
     step->tokens = step->rows = step->decodes = step->chunks = 0;
     step->context_tok = step->chunks_ps = step->chunk_context_tok = 0;
     step->n_events = 0;
