@@ -217,7 +217,8 @@ static int refuse_layout(const struct parser *ps, const struct tr_arrangement *a
 static int parse_mig(struct parser *ps, struct tr_arrangement *out)
 {
     if (ps->gpu->n_profiles == 0)
-        return fail(ps, "%s has no MIG; it can be whole, one-engine, timeslice:N or mps:N", ps->gpu->name);
+        return fail(ps, "%s has no MIG; it can be whole, one-engine, timeslice:N or mps:N",
+                    ps->gpu->name);
     out->mig = true;
     int rc;
     do {
