@@ -16,7 +16,7 @@ help:
 
 release:
 	@tools/install-packages build
-	@tools/build build/release gcc -Dbuildtype=release -Dwerror=false -Dtests=false
+	@tools/build build/release gcc -Dbuildtype=release -Db_lto=true -Dwerror=false -Dtests=false
 
 # Exit status 1 is an answer too: nothing meets the objective.
 demo: release

@@ -1,15 +1,15 @@
 /* What a simulated request costs against its answer's length and against the size of the batch: a
- * whole A100, prompts of 100 tokens. The first at a constant load of decoded tokens, the second
- * with answers of 500 tokens and more requests than the places (max_num_seqs) can serve. */
+ * whole A100, prompts of 100 tokens. The first at a constant load of decoded tokens; the second
+ * with answers of 500 tokens, at the rates that keep so many of them running; and with places
+ * (max_num_seqs) for 16 of them and a queue that never empties. */
 #include "bench.h"
 #include "plan/plan.h"
 
-#define REQUESTS  20000
-#define PROMPT    100
-#define LOAD_TOK  500 /* decoded tokens per second, of about 5,000 that the card can do */
-#define ANSWER    500
-#define OVERLOAD  1.2 /* requests offered to those served, so that the batch stays full */
-#define NO_LIMITS 256 /* vLLM's max_num_seqs on this card is larger than any batch met here */
+#define REQUESTS 20000
+#define PROMPT   100
+#define LOAD_TOK 500 /* decoded tokens per second */
+#define ANSWER   500
+#define PLACES   1024 /* vLLM's max_num_seqs on this card: more than any batch here */
 
 static const char scenario_text[] = "cluster: {node: azure/Standard_NC24ads_A100_v4}\n"
                                     "workloads:\n"
@@ -60,6 +60,14 @@ static int measure(const struct tr_candidate *c, const struct tr_workload *w, co
     return rc;
 }
 
+/* The rate at which `n` requests run at a time: what n that decode together get done. */
+static double rate_of(const struct tr_candidate *c, int32_t n)
+{
+    int64_t context_tok = (int64_t)n * (PROMPT + ANSWER / 2);
+    return n * 1e12 /
+           ((double)ANSWER * (double)tr_steptime_ps(&c->steptime[0], n, n, n, context_tok, 0));
+}
+
 static int curves(const struct tr_candidate *c, const struct tr_workload *w, int runs,
                   struct tr_err *err)
 {
@@ -69,18 +77,16 @@ static int curves(const struct tr_candidate *c, const struct tr_workload *w, int
     char name[64];
     for (size_t i = 0; i < TR_LEN(answers) && rc == TR_OK; i++) {
         snprintf(name, sizeof name, "whole, answers of %d tokens", answers[i]);
-        struct point p = {name, answers[i], NO_LIMITS, (double)LOAD_TOK / answers[i]};
+        struct point p = {name, answers[i], PLACES, (double)LOAD_TOK / answers[i]};
         rc = measure(c, w, &p, runs, err);
     }
     for (size_t i = 0; i < TR_LEN(batches) && rc == TR_OK; i++) {
-        int32_t n = batches[i];
-        int64_t context_tok = (int64_t)n * (PROMPT + ANSWER / 2);
-        double step_s = (double)tr_steptime_ps(&c->steptime[0], n, n, n, context_tok, 0) / 1e12;
-        snprintf(name, sizeof name, "whole, batches of %d", n);
-        struct point p = {name, ANSWER, n, OVERLOAD * n / (ANSWER * step_s)};
+        snprintf(name, sizeof name, "whole, batches of %d", batches[i]);
+        struct point p = {name, ANSWER, PLACES, rate_of(c, batches[i])};
         rc = measure(c, w, &p, runs, err);
     }
-    return rc;
+    struct point queue = {"whole, 16 places and a queue", ANSWER, 16, 2 * rate_of(c, 16)};
+    return rc == TR_OK ? measure(c, w, &queue, runs, err) : rc;
 }
 
 int main(int argc, char **argv)
