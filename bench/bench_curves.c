@@ -9,12 +9,12 @@
 #define PROMPT   100
 #define LOAD_TOK 500 /* decoded tokens per second */
 #define ANSWER   500
-#define PLACES   1024 /* vLLM's max_num_seqs on this card: more than any batch here */
+#define PLACES   1024 /* max_num_seqs: more than any batch needs */
 
 static const char scenario_text[] = "cluster: {node: azure/Standard_NC24ads_A100_v4}\n"
                                     "workloads:\n"
                                     "  - model: llama-3.1-8b\n"
-                                    "    engine: {max_model_len: 8192}\n"
+                                    "    engine: {max_model_len: 8192, max_num_seqs: 1024}\n"
                                     "    traffic: {profile: aks-chatbot}\n"
                                     "    slo: {ttft_p95: 500ms}\n";
 
@@ -60,12 +60,16 @@ static int measure(const struct tr_candidate *c, const struct tr_workload *w, co
     return rc;
 }
 
-/* The rate at which `n` requests run at a time: what n that decode together get done. */
+/* The rate at which `n` requests run at a time: what n that decode together get done, prefills in
+ * between. */
 static double rate_of(const struct tr_candidate *c, int32_t n)
 {
+    const struct tr_steptime *st = &c->steptime[0];
     int64_t context_tok = (int64_t)n * (PROMPT + ANSWER / 2);
-    return n * 1e12 /
-           ((double)ANSWER * (double)tr_steptime_ps(&c->steptime[0], n, n, n, context_tok, 0));
+    int64_t decode_ps = tr_steptime_ps(st, n, n, n, context_tok, 0);
+    int64_t with_ps =
+        tr_steptime_ps(st, n + PROMPT, n + 1, n, context_tok, tr_steptime_chunk_ps(st, PROMPT, 0));
+    return n * 1e12 / ((double)ANSWER * (double)decode_ps + n * (double)(with_ps - decode_ps));
 }
 
 static int curves(const struct tr_candidate *c, const struct tr_workload *w, int runs,
