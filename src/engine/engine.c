@@ -134,6 +134,7 @@ static void first_token(struct tr_engine *e, uint32_t i, int64_t now_ns)
 void tr_engine_update(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
     engine_count_blocks(e, now_ns);
+    e->updates++;
     for (int32_t k = 0; k < step->n_events; k++) {
         struct tr_step_event ev = step->events[k];
         struct request *r = &e->req[ev.request];

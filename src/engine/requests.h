@@ -35,7 +35,9 @@ struct request {
     int32_t computed; /* PREFILL, ENDING */
     int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
     int32_t preemptions, tenant, priority;
-    int32_t early_tok;  /* DECODE: up to here its tokens were known a step earlier than usual */
+    int32_t early_tok; /* DECODE: from the update numbered `early` on, its tokens up to here were
+                          known a step earlier than usual */
+    int64_t early;
     int32_t cached_tok; /* hit at its first admission */
     int32_t hashed;     /* its first blocks, held as `pieces` of the prefix cache */
     uint32_t pieces;
@@ -68,6 +70,7 @@ struct tr_engine {
     size_t cap_queue;
     int32_t n_queue;
     int64_t admitted;
+    int64_t updates;             /* so far */
     int64_t turn, turn_epoch;    /* in a running_walk: who before this one in the running list has
                                     published one step more than turn_epoch; else NEVER */
     int64_t epoch;               /* +1 each time all decoding requests are given a token */
@@ -277,8 +280,8 @@ static inline int phase_of(int64_t base)
 static inline int32_t published(const struct tr_engine *e, const struct request *r,
                                 int32_t computed)
 {
-    int32_t tok = TR_MAX(computed - e->cfg.async, TR_MIN(computed, r->early_tok));
-    return TR_MAX(r->known, tok) / TR_BLOCK_TOK;
+    int32_t early_tok = e->updates >= r->early ? TR_MIN(computed, r->early_tok) : 0;
+    return TR_MAX(r->known, TR_MAX(computed - e->cfg.async, early_tok)) / TR_BLOCK_TOK;
 }
 
 void reuse_grow(struct tr_engine *e, uint32_t i);

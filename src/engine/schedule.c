@@ -140,6 +140,7 @@ static void hold_back(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
     r->early_tok = decode_computed(e, r) + 1;
+    r->early = e->updates + 1;
     e->phase[phase_of(r->base)]--;
     e->phase[phase_of(--r->base)]++;
     e->context_tok--;
@@ -223,6 +224,8 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
         blocks_take(e, need);
         budget -= q;
         r->chunk = decode ? 0 : q;
+        if (!decode && (r->chain.n > 0 || r->own_key))
+            reuse_publish(e, i, (r->computed + q) / TR_BLOCK_TOK);
     }
     for (; behind != NONE; behind = e->req[behind].next) {
         if (e->req[behind].state != DECODE)
