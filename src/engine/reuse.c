@@ -83,6 +83,11 @@ static void catch_up(struct tr_engine *e, uint32_t entry)
         publish(e, &e->req[i], e->req[i].hashed + 1);
 }
 
+void reuse_catch_up(struct tr_engine *e, uint32_t i)
+{
+    catch_up(e, e->req[i].grow_entry);
+}
+
 void reuse_grow(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];

@@ -14,6 +14,8 @@
 int32_t reuse_find(struct tr_engine *e, uint32_t i, int32_t *idle);
 /* It takes them: `blocks` as found. */
 void reuse_hold(struct tr_engine *e, uint32_t i, int32_t blocks);
+/* It is decoding: whoever lengthens the same key has published what he has by now. */
+void reuse_catch_up(struct tr_engine *e, uint32_t i);
 /* Its first `blocks` blocks are published. */
 void reuse_publish(struct tr_engine *e, uint32_t i, int32_t blocks);
 /* It gives up everything: r->computed tokens, of which the first `blocks` blocks are published.

@@ -139,6 +139,8 @@ static void decode_all(struct tr_engine *e, struct tr_step *step, int32_t idle, 
 static void hold_back(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
+    if (r->grow_entry != NONE)
+        reuse_catch_up(e, i); /* by the epochs as they were */
     r->early_tok = decode_computed(e, r) + 1;
     r->early = e->updates + 1;
     e->phase[phase_of(r->base)]--;
