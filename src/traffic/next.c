@@ -119,7 +119,8 @@ static void fill_from_row(struct tr_source *src, size_t i, uint64_t lap, struct 
     out->session = -1;
     if (trace->sessions && trace->sessions[i] >= 0)
         out->session = trace->sessions[i] + (int64_t)lap * trace->n_sessions;
-    fill_chain(src, i, lap, &out->chain);
+    if (trace->histories || trace->runs_at)
+        fill_chain(src, i, lap, &out->chain);
 }
 
 static void fill_from_kept(const struct tr_source *src, struct tr_arrival *out)
