@@ -115,6 +115,8 @@ void tr_verdict_sureness(struct tr_plan *plan)
     say_sample(plan);
     say_draws(plan);
     say_too_close(plan);
-    if (plan->interrupted)
+    if (plan->interrupted && plan->opts.draws > 0 && plan->n_draws == 0)
         tr_verdict_say(plan, "Interrupted: draws and what would flip the answer were left out.");
+    else if (plan->interrupted && plan->opts.flips)
+        tr_verdict_say(plan, "Interrupted: what would flip the answer was left out.");
 }

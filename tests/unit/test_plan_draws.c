@@ -15,8 +15,8 @@ static struct tr_plan *drawn(const struct recipe *r, int draws)
     return plan_with(r, &(struct tr_plan_opts){.quick = true, .jobs = 2, .draws = draws});
 }
 
-/* Of two that differ in nothing but SMs the one with fewer never wins, whatever the constants: the
- * same draw moves both. Drawn apart, constants 10 % off would turn many a draw. */
+/* Of two that differ in nothing but SMs the one with fewer never wins, while draws move the fleets
+ * of both by more than lies between them. */
 static void draws_are_paired(void **state)
 {
     struct recipe r = {.compare = "[whole, mig:7g.80gb]", .traffic = BUSY};
@@ -36,6 +36,24 @@ static void draws_are_paired(void **state)
     }
     assert_true(differ);
     assert_true(pick->nodes_p10 < pick->nodes_p90);
+    plan_free(plan);
+}
+
+/* Nodes of one and of two of the same card: what moves the card moves both, so that half as many of
+ * the larger nodes do in every draw, to the node. */
+static void a_draw_moves_all_on_a_gpu_alike(void **state)
+{
+    struct recipe r = {.node = "[" A100 ", azure/Standard_NC48ads_A100_v4]",
+                       .compare = "[whole]",
+                       .traffic = BUSY};
+    struct tr_plan *plan = drawn(&r, 10);
+    const struct tr_finalist *one = &plan->finalists[0], *two = &plan->finalists[1];
+    (void)state;
+    assert_int_equal(plan->n_finalists, 2);
+    if (plan->candidates[one->candidate].node->gpus == 2)
+        two = &plan->finalists[0], one = &plan->finalists[1];
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(two->nodes[i], (one->nodes[i] + 1) / 2);
     plan_free(plan);
 }
 
@@ -78,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_are_paired),
+        cmocka_unit_test(a_draw_moves_all_on_a_gpu_alike),
         cmocka_unit_test(an_estimated_gpu_is_less_sure),
         cmocka_unit_test(dear_candidates_are_no_finalists),
     };
