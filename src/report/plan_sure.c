@@ -183,7 +183,7 @@ static void print_steady(struct tr_str *out, const struct tr_plan *plan)
         else if (!f->looked && *f->why_not)
             tr_str_printf(&text, "%s: not looked at: %s", kinds[i].name, f->why_not);
         if (text.len > 0)
-            tr_text_wrap(out, "  ", 4, text.text);
+            tr_text_wrap(out, "  ", 2, text.text);
         tr_str_free(&text);
     }
 }
