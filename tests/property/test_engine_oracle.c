@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define WORKLOADS 10000
+#define WORKLOADS 20000
 
 static struct tr_arena arena;
 static struct workload_tables tables;
