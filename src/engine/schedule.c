@@ -207,7 +207,7 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
     int32_t budget = e->cfg.max_num_batched_tokens;
     int64_t preemptions = e->stats.preemptions, idle_tok = 0;
     int32_t idle = 0;
-    uint32_t i = e->running.head, behind = NONE;
+    uint32_t i = e->running.head;
     e->turn_epoch = e->epoch;
     for (; i != NONE; i = e->req[i].next) {
         struct request *r = &e->req[i];
@@ -219,22 +219,21 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
         int32_t q = decode ? 1 : chunk_of(e, r, budget);
         int32_t need = blocks_of(have + q) - blocks_of(have);
         e->turn = r->seq;
-        behind = r->next;
         if (!make_room(e, i, need, &budget))
             break;
-        behind = NONE;
         blocks_take(e, need);
         budget -= q;
         r->chunk = decode ? 0 : q;
         if (!decode && (r->chain.n > 0 || r->own_key))
             reuse_publish(e, i, (r->computed + q) / TR_BLOCK_TOK);
     }
-    for (; behind != NONE; behind = e->req[behind].next) {
-        if (e->req[behind].state != DECODE)
+    int64_t turn = i == NONE ? TR_TIME_NEVER : e->turn; /* the last to have had one */
+    for (i = e->running.head; i != NONE; i = e->req[i].next) {
+        if (e->req[i].seq < turn || e->req[i].state != DECODE)
             continue;
         idle++;
-        idle_tok += decode_computed(e, &e->req[behind]);
-        hold_back(e, behind);
+        idle_tok += decode_computed(e, &e->req[i]);
+        hold_back(e, i);
     }
     decode_all(e, step, idle, idle_tok);
     for (i = e->running.head; i != NONE; i = e->req[i].next) {
