@@ -24,6 +24,10 @@
 #include "num/num.h"
 #include "fmt/fmt.h"
 
+/* Between p = infinity, a perfect division (all run at full speed until the card is full), and
+ * p = 1; fitted to published totals of 3, 5 and 7 clients (docs/model.md, "MPS"). */
+#define TR_MPS_SHARPNESS 1.1
+
 #define TR_MAX_STARTS   8
 #define TR_MAX_PROFILES 16
 #define TR_MAX_PARTS    8
@@ -64,6 +68,8 @@ struct tr_gpu {
     double tq_s;                      /* added to each layer GEMM with quantised weights */
     double host_async_s, seq_async_s; /* host time per step and per sequence, asynchronous engine */
     double quantum_s, switch_s;       /* time-slicing: quantum and context switch */
+    int yields;           /* times within an asynchronous step that its GPU queue runs dry: 0 */
+    double mps_sharpness; /* p of the MPS formula: TR_MPS_SHARPNESS */
     enum tr_standing standing;
     double error; /* stated relative error of a step time: 0.10, 0.25 */
     /* vLLM's scheduler defaults when a process sees this card whole. */

@@ -33,6 +33,8 @@ int tr_gpu_spreads(const struct tr_gpu *gpu, struct tr_spread out[TR_MAX_SPREADS
         {"quantum_ms", TR_UNIFORM, 1.0, 2.1, "published waits and drivers: docs/model.md"},
         {"switch_of_quantum", TR_UNIFORM, 0.06, 0.15,
          "A100 and RTX 5090 give 0.11, GPreempt less: docs/model.md"},
+        {"yields", TR_UNIFORM, 0, 2, "not identified by published data: docs/model.md"},
+        {"mps_p", TR_UNIFORM, 1.0, 1.5, "1.1 fits one series of totals: docs/model.md"},
     };
     memcpy(out, all, sizeof all);
     return (int)TR_LEN(all);
@@ -94,6 +96,8 @@ void tr_gpu_draw(const struct tr_gpu *gpu, uint64_t seed, uint64_t draw, struct 
     out->seq_async_s *= host;
     out->quantum_s = DRAWN("quantum_ms") / 1e3;
     out->switch_s = out->quantum_s * DRAWN("switch_of_quantum");
+    out->yields = (int)(DRAWN("yields") + 0.5);
+    out->mps_sharpness = DRAWN("mps_p");
 #undef DRAWN
 }
 

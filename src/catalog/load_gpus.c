@@ -192,6 +192,7 @@ int tr_load_gpus(struct tr_catalog *cat, const struct tr_node *root, struct tr_e
             rc = tr_fields_sources(&entry, gpu_fields, TR_LEN(gpu_fields), &gpu->sources, err);
         if (rc == TR_OK)
             rc = read_standing(entry.map, gpu, err);
+        gpu->mps_sharpness = TR_MPS_SHARPNESS;
         const struct tr_node *mig = rc == TR_OK ? tr_node_get(entry.map, "mig") : NULL;
         if (mig != NULL)
             rc = read_mig(&cat->arena, root, mig, gpu, err);

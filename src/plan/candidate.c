@@ -352,6 +352,8 @@ struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const st
             .sharing = c->arrangement.parts[p].sharing,
             .quantum_ps = (int64_t)(c->gpu->quantum_s * 1e12),
             .switch_ps = (int64_t)(c->gpu->switch_s * 1e12),
+            .yields = c->gpu->yields,
+            .sharpness = c->gpu->mps_sharpness,
         };
     return f;
 }

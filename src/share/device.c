@@ -74,7 +74,8 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
     d->sink_arg = sink_arg;
     d->mps = config->sharing == TR_MPS;
     if (d->mps) {
-        tr_overlap_init(&d->overlap, config->n_pods);
+        tr_overlap_init(&d->overlap, config->n_pods,
+                        config->sharpness > 0 ? config->sharpness : TR_MPS_SHARPNESS);
     } else {
         tr_ring_init(&d->ring, config->n_pods, config->quantum_ps, config->switch_ps);
         d->ring.exact = config->exact;
@@ -154,6 +155,10 @@ static struct tr_work work_of(const struct tr_device *d, const struct tr_step *s
 {
     const struct tr_steptime *st = d->cfg.engine.steptime;
     struct tr_work w = {.gpu_ps = step->duration_ps};
+    if (st->async && d->cfg.n_pods > 1) {
+        w.gaps = d->cfg.yields;
+        w.gap_ps = w.gaps > 0 ? TR_YIELD_PS : 0;
+    }
     if (!st->async) {
         int64_t host_ps = st->host_ps + st->seq_ps * step->rows;
         w.gpu_ps -= host_ps;
@@ -177,7 +182,8 @@ static void find_stretch(struct tr_device *d, const struct pod *p)
     const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
     bool alike = !d->cfg.exact && d->trace == NULL && p->in_flight == 2 &&
                  a->decodes == b->decodes && b->context_tok == a->context_tok + a->decodes &&
-                 a->chunks + b->chunks + a->n_events + b->n_events == 0;
+                 a->chunks + b->chunks + a->n_events + b->n_events == 0 &&
+                 (d->cfg.yields == 0 || d->cfg.n_pods == 1);
     s->most = alike ? tr_engine_calm(p->engine) : 0;
     s->growth_ps = tr_engine_step_growth_ps(p->engine);
 }

@@ -21,6 +21,7 @@
 #define TR_API_NS (5 * TR_NS_PER_MS)
 
 /* Gaps inside a step of a synchronous engine, during which the GPU queue is dry. */
+#define TR_YIELD_PS        INT64_C(1000000) /* 1 us: enough to lose the turn */
 #define TR_SYNC_GAPS       2
 #define TR_SYNC_GAP_MAX_PS INT64_C(100000000) /* 0.1 ms */
 
@@ -30,7 +31,9 @@ struct tr_device_config {
     int first_pod;           /* number of the first pod in the fleet, for records and traces */
     enum tr_sharing sharing; /* of the pods: MPS overlaps them, all else takes turns */
     int64_t quantum_ps, switch_ps;
-    bool exact; /* step by step, slice by slice: the oracle of stretches and skipped rounds */
+    int yields;       /* gaps within a step of an asynchronous engine that shares the card */
+    double sharpness; /* of MPS; 0: TR_MPS_SHARPNESS */
+    bool exact;       /* step by step, slice by slice: the oracle of stretches and skipped rounds */
 };
 
 /* One line of a trace; `text` is a static word. */

@@ -1,18 +1,14 @@
 /* Overlapping contexts. See overlap.h for the rule and docs/model.md for where it comes from. */
 #include "share/overlap.h"
 
-/* Between p = infinity, a perfect division (all run at full speed until the card is full), and
- * p = 1; fitted to published totals of 3, 5 and 7 clients (docs/model.md, "MPS"). */
-#define SHARPNESS 1.1
-
 #define RATE_BITS 32
 #define RATE_ONE  (INT64_C(1) << RATE_BITS)
 #define REBASE_PS (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
 
-void tr_overlap_init(struct tr_overlap *o, int n)
+void tr_overlap_init(struct tr_overlap *o, int n, double sharpness)
 {
-    tr_assert(n >= 1 && n <= TR_MAX_PODS);
-    *o = (struct tr_overlap){.n = n};
+    tr_assert(n >= 1 && n <= TR_MAX_PODS && sharpness >= 1);
+    *o = (struct tr_overlap){.n = n, .sharpness = sharpness};
 }
 
 /* Brings what is left up to the clock, at the rates that held until now. */
@@ -62,16 +58,16 @@ static double power(double x, double exponent)
 }
 
 /* (u)^p, made once for each piece. */
-static double demand_power(const struct tr_work *w)
+static double demand_power(const struct tr_overlap *o, const struct tr_work *w)
 {
     tr_assert(w->arithmetic >= 0 && w->arithmetic <= TR_DEMAND_ONE && w->memory >= 0 &&
               w->memory <= TR_DEMAND_ONE);
-    return power((double)TR_MAX(w->arithmetic, w->memory) / TR_DEMAND_ONE, SHARPNESS);
+    return power((double)TR_MAX(w->arithmetic, w->memory) / TR_DEMAND_ONE, o->sharpness);
 }
 
-static int64_t rate_of(double all, double own, int64_t demand)
+static int64_t rate_of(const struct tr_overlap *o, double all, double own, int64_t demand)
 {
-    int64_t rate = (int64_t)(power(1 + all - own, -1 / SHARPNESS) * (double)RATE_ONE);
+    int64_t rate = (int64_t)(power(1 + all - own, -1 / o->sharpness) * (double)RATE_ONE);
     /* What no context may pass, however a last bit falls: 1/X, and the speed that it has alone. */
     int64_t most = demand > TR_DEMAND_ONE ? TR_DEMAND_ONE * RATE_ONE / demand : RATE_ONE;
     return TR_MIN(rate, most);
@@ -102,12 +98,12 @@ static void set_rates(struct tr_overlap *o)
             running++;
         }
     int64_t demand = TR_MAX(arithmetic, memory);
-    double all = running > 1 ? power((double)demand / TR_DEMAND_ONE, SHARPNESS) : 0;
+    double all = running > 1 ? power((double)demand / TR_DEMAND_ONE, o->sharpness) : 0;
     for (int i = 0; i < o->n; i++) {
         struct tr_overlap_ctx *c = &o->ctx[i];
         if (!c->runs)
             continue;
-        c->rate = running == 1 ? RATE_ONE : rate_of(all, c->power, demand);
+        c->rate = running == 1 ? RATE_ONE : rate_of(o, all, c->power, demand);
         tr_u128 rate = (tr_u128)c->rate;
         c->end_ps = o->clock_ps + (int64_t)((c->left + rate - 1) / rate);
     }
@@ -128,14 +124,14 @@ static void load(struct tr_overlap_ctx *c, int64_t segment_ps, int64_t ready_ps)
 }
 
 /* work[0] is now what the context works on; it cannot be ready before `from_ps`. */
-static void begin(struct tr_overlap_ctx *c, int64_t from_ps)
+static void begin(const struct tr_overlap *o, struct tr_overlap_ctx *c, int64_t from_ps)
 {
     const struct tr_work *w = &c->work[0];
     load(c, w->gpu_ps - w->gaps * (w->gpu_ps / (w->gaps + 1)),
          TR_MAX(c->post_ps[0] + w->delay_ps, from_ps));
     c->began_ps = c->ready_ps;
     c->segments = w->gaps;
-    c->power = demand_power(w);
+    c->power = demand_power(o, w);
 }
 
 void tr_overlap_post(struct tr_overlap *o, int ctx, int64_t now_ns, const struct tr_work *work)
@@ -155,7 +151,7 @@ void tr_overlap_post(struct tr_overlap *o, int ctx, int64_t now_ns, const struct
     c->work[c->queued] = *work;
     c->post_ps[c->queued] = now_ps;
     if (c->queued++ == 0)
-        begin(c, now_ps);
+        begin(o, c, now_ps);
 }
 
 /* Those that have become ready run. */
@@ -186,7 +182,7 @@ static bool end_segment(struct tr_overlap *o, struct tr_overlap_ctx *c)
     if (--c->queued > 0) {
         c->work[0] = c->work[1];
         c->post_ps[0] = c->post_ps[1];
-        begin(c, o->clock_ps);
+        begin(o, c, o->clock_ps);
     }
     return true;
 }
@@ -266,7 +262,7 @@ void tr_overlap_demand(struct tr_overlap *o, int ctx, int piece, const struct tr
     struct tr_overlap_ctx *c = &o->ctx[ctx];
     c->work[piece].arithmetic = work->arithmetic;
     c->work[piece].memory = work->memory;
-    c->power = demand_power(&c->work[0]);
+    c->power = demand_power(o, &c->work[0]);
 }
 
 struct tr_share_stats tr_overlap_stats(const struct tr_overlap *o)

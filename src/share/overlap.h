@@ -25,6 +25,7 @@
 
 struct tr_overlap {
     int n;
+    double sharpness;
     int64_t base_ns, clock_ps; /* history is decided up to base_ns + clock_ps */
     int64_t since_ps;          /* what is left of pieces is as of this moment */
     bool stale;                /* who runs has changed since rates were set */
@@ -45,7 +46,8 @@ struct tr_overlap {
     int64_t busy_ps, busy_ns;
 };
 
-void tr_overlap_init(struct tr_overlap *o, int n);
+/* `n` contexts; `sharpness` is p >= 1 of the formula. */
+void tr_overlap_init(struct tr_overlap *o, int n, double sharpness);
 
 /* As tr_ring_post. */
 void tr_overlap_post(struct tr_overlap *o, int ctx, int64_t now_ns, const struct tr_work *work);

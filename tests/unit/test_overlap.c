@@ -65,7 +65,7 @@ static void run_load(const struct load *l, struct draw *pieces, struct ends *out
     struct tr_overlap o;
     int posted[MAX_N] = {0}, done[MAX_N] = {0}, ctx;
     int64_t now_ns = 0, lost_ps, end_ns;
-    tr_overlap_init(&o, l->n);
+    tr_overlap_init(&o, l->n, TR_MPS_SHARPNESS);
     out->n = 0;
     while (out->n < l->n * l->n_jobs) {
         int64_t until_ns = TR_TIME_NEVER;
@@ -223,7 +223,7 @@ static double total(int n, double arithmetic, double memory)
                         .memory = (int32_t)(memory * TR_DEMAND_ONE)};
     int64_t end_ns = 0, lost_ps;
     int ctx;
-    tr_overlap_init(&o, n);
+    tr_overlap_init(&o, n, TR_MPS_SHARPNESS);
     for (int i = 0; i < 2 * n; i++)
         tr_overlap_post(&o, i / 2, 0, &w);
     for (int i = 0; i < 100 * n; i++) {
@@ -272,12 +272,12 @@ static void unlike_demands_overlap_better(void **state)
                    two = {.gpu_ps = 4 * MS_PS, .memory = TR_DEMAND_ONE * 9 / 10};
     int64_t apart_ns, same_ns, lost_ps;
     int ctx;
-    tr_overlap_init(&o, 2);
+    tr_overlap_init(&o, 2, TR_MPS_SHARPNESS);
     tr_overlap_post(&o, 0, 0, &one);
     tr_overlap_post(&o, 1, 0, &two);
     assert_int_equal(tr_overlap_advance(&o, TR_TIME_NEVER, &ctx, &apart_ns, &lost_ps), 1);
     assert_int_equal(lost_ps, 0);
-    tr_overlap_init(&o, 2);
+    tr_overlap_init(&o, 2, TR_MPS_SHARPNESS);
     tr_overlap_post(&o, 0, 0, &one);
     tr_overlap_post(&o, 1, 0, &one);
     assert_int_equal(tr_overlap_advance(&o, TR_TIME_NEVER, &ctx, &same_ns, &lost_ps), 1);
@@ -300,7 +300,7 @@ static void a_stretch_alone_is_taken_as_one(void **state)
         struct tr_overlap o[2];
         int ctx, most = (int)between(&d, 1, 300), pieces[2] = {0};
         for (int skip = 0; skip < 2; skip++) {
-            tr_overlap_init(&o[skip], 3);
+            tr_overlap_init(&o[skip], 3, TR_MPS_SHARPNESS);
             for (int k = 0; k < 2; k++) {
                 w.gpu_ps = gpu_ps + k * growth_ps;
                 tr_overlap_post(&o[skip], 1, 7, &w);
