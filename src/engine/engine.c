@@ -228,15 +228,10 @@ void tr_engine_free(struct tr_engine *e)
     free(e);
 }
 
-static void refuse(struct tr_engine *e, const struct request *r, enum tr_cause cause,
-                   int64_t now_ns)
+static struct request request_of(const struct tr_engine *e, const struct tr_engine_request *q,
+                                 int64_t now_ns)
 {
-    report(e, r, TR_REJECTED, cause, now_ns);
-}
-
-void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64_t now_ns)
-{
-    struct request request = {
+    struct request r = {
         .id = q->id,
         .arrival_ns = q->arrival_ns,
         .reach_ns = now_ns,
@@ -255,17 +250,20 @@ void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64
         .state = FRESH,
     };
     if (e->cfg.enable_prefix_caching)
-        request.chain = q->chain;
-    if ((int64_t)q->prompt_tok + q->output_tok > e->cfg.max_model_len) {
-        refuse(e, &request, TR_CAUSE_TOO_LONG, now_ns);
-        return;
-    }
-    if (e->cfg.queue_limit > 0 && e->held + 1 > e->cfg.queue_limit) {
-        refuse(e, &request, TR_CAUSE_REFUSED, now_ns);
+        r.chain = q->chain;
+    return r;
+}
+
+void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64_t now_ns)
+{
+    bool too_long = (int64_t)q->prompt_tok + q->output_tok > e->cfg.max_model_len;
+    if (too_long || (e->cfg.queue_limit > 0 && e->held + 1 > e->cfg.queue_limit)) {
+        struct request r = request_of(e, q, now_ns);
+        report(e, &r, TR_REJECTED, too_long ? TR_CAUSE_TOO_LONG : TR_CAUSE_REFUSED, now_ns);
         return;
     }
     uint32_t i = pool_take(e);
-    e->req[i] = request;
+    e->req[i] = request_of(e, q, now_ns);
     e->held++;
     list_append(e, &e->fresh, i);
     queue_add(e, i);

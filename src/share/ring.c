@@ -213,7 +213,7 @@ static void run_all_quietly(struct tr_ring *r, struct tr_stretch *stretch, int64
         int64_t last_ps = run_quietly(c, s, gpu_ps);
         if (last_ps > 0) {
             last_ps += used_ps;
-            int64_t turns = (last_ps - 1) / q;
+            int64_t turns = last_ps > q ? (last_ps - 1) / q : 0;
             int64_t end_ps = turn_ps + turns * round_ps + last_ps - turns * q;
             s->lost_ps += end_ps - c->began_ps;
             s->end_ns = r->base_ns + end_ps / TR_PS_PER_NS;
