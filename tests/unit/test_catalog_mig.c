@@ -248,7 +248,8 @@ static void bad_arrangements_are_answered(void **state)
     refused(a100, "mig:2g.20gb*2+1g.20gb*2+1g.10gb", "needs 9 memory slots");
     refused(a100, "mig:1g.5gb*7", "did you mean '1g.10gb'?; it has 1g.10gb, 1g.10gb+me, 1g.20gb");
     refused("H200-SXM-141GB", "mig:1g.10gb*7", "H200-SXM-141GB has no MIG profile '1g.10gb'");
-    refused("L4", "mig:1g.10gb*7", "L4 has no MIG; it can be whole, one-engine, timeslice:N or mps:N");
+    refused("L4", "mig:1g.10gb*7",
+            "L4 has no MIG; it can be whole, one-engine, timeslice:N or mps:N");
     refused(a100, "mig:", "a MIG profile is expected here");
     refused(a100, "mig:1g.10gb*", "count after '1g.10gb*' must be a number from 1 to 7");
     refused(a100, "mig:1g.10gb*0", "must be a number from 1 to 7");
