@@ -3,7 +3,11 @@
 # shellcheck shell=sh source=tests/tools/tap.sh
 . "$TRANCHE_ROOT/tests/tools/tap.sh"
 cd "$TRANCHE_ROOT" || exit 1
-small=examples/four-small.yaml
+small=$TAP_DIR/small.yaml
+{
+    cat examples/four-small.yaml
+    echo 'compare: [whole, timeslice:4, "mig:1g.10gb*7"]'
+} >"$small"
 
 # A JSON document whose field FIELD is VALUE.
 expect_json() { # FIELD VALUE

@@ -168,7 +168,7 @@ static void chatbot_day_over_many_seeds(void **state)
 #ifdef __SANITIZE_ADDRESS__
     enum { SEEDS = 4 }; /* whole days are not what that build is for */
 #else
-    enum { SEEDS = 40 };
+    enum { SEEDS = 12 };
 #endif
     static struct lengths prompt, output;
     double sum = 0.0, squares = 0.0;
