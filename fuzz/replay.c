@@ -10,7 +10,7 @@
 
 #define MAX_FILE_BYTES   (16u << 20)
 #define MAX_PREFIX_BYTES 4096u
-#define MAX_PREFIXES     96u  /* of one file, evenly spread, and it whole */
+#define MAX_PREFIXES     96u /* of one file, evenly spread, and it whole */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
