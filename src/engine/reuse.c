@@ -26,17 +26,24 @@ static bool span_of(const struct request *r, int32_t k, struct span *span)
     return true;
 }
 
+/* The next run of which blocks before `blocks` are not held yet, cut there; `k` counts runs. */
+static bool next_span(const struct request *r, int32_t blocks, int32_t *k, struct span *span)
+{
+    while (r->hashed < blocks && span_of(r, (*k)++, span)) {
+        span->to = TR_MIN(span->to, blocks);
+        if (span->to > r->hashed)
+            return true;
+    }
+    return false;
+}
+
 /* The request's blocks up to `blocks`, without a look at who else lengthens the same keys. */
 static void publish(struct tr_engine *e, struct request *r, int32_t blocks)
 {
     struct span s;
-    for (int32_t k = 0; r->hashed < blocks && span_of(r, k, &s); k++) {
-        int32_t end = TR_MIN(s.to, blocks);
-        if (end <= r->hashed)
-            continue;
+    for (int32_t k = 0; next_span(r, blocks, &k, &s); r->hashed = s.to) {
         uint32_t entry = prefix_find(&e->prefix, s.key, true);
-        prefix_publish(&e->prefix, entry, r->hashed, end, &r->pieces);
-        r->hashed = end;
+        prefix_publish(&e->prefix, entry, r->hashed, s.to, &r->pieces);
     }
 }
 
@@ -147,13 +154,9 @@ void reuse_hold(struct tr_engine *e, uint32_t i, int32_t blocks)
 {
     struct request *r = &e->req[i];
     struct span s;
-    for (int32_t k = 0; r->hashed < blocks && span_of(r, k, &s); k++) {
-        int32_t end = TR_MIN(s.to, blocks);
-        if (end <= r->hashed)
-            continue;
+    for (int32_t k = 0; next_span(r, blocks, &k, &s); r->hashed = s.to) {
         uint32_t entry = prefix_find(&e->prefix, s.key, false);
-        prefix_hold(&e->prefix, entry, r->hashed, end, &r->pieces);
-        r->hashed = end;
+        prefix_hold(&e->prefix, entry, r->hashed, s.to, &r->pieces);
     }
 }
 
@@ -161,14 +164,11 @@ void reuse_publish(struct tr_engine *e, uint32_t i, int32_t blocks)
 {
     struct request *r = &e->req[i];
     struct span s;
-    for (int32_t k = 0; r->hashed < blocks && span_of(r, k, &s); k++) {
-        int32_t end = TR_MIN(s.to, blocks);
-        if (end <= r->hashed)
-            continue;
+    for (int32_t k = 0; next_span(r, blocks, &k, &s);) {
         uint32_t entry = prefix_find(&e->prefix, s.key, false);
         if (entry != NONE)
             catch_up(e, entry);
-        publish(e, r, end);
+        publish(e, r, s.to);
     }
 }
 
