@@ -28,10 +28,11 @@
  * p = 1; fitted to published totals of 3, 5 and 7 clients (docs/model.md, "MPS"). */
 #define TR_MPS_SHARPNESS 1.1
 
-#define TR_MAX_STARTS   8
-#define TR_MAX_PROFILES 16
-#define TR_MAX_PARTS    8
-#define TR_MAX_PODS     16 /* pods on one GPU */
+#define TR_MAX_STARTS    8
+#define TR_MAX_PROFILES  16
+#define TR_MAX_PARTS     8
+#define TR_MAX_PODS      16 /* pods on one GPU */
+#define TR_MAX_WORKLOADS 16
 /* Letters of a profile name: eight names and what joins them fit an arrangement's text. */
 #define TR_MAX_PROFILE_NAME 15
 
