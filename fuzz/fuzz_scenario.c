@@ -13,8 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     tr_assert((rc == 0) == (err.text[0] == 0));
     tr_assert(!strpbrk(err.text, "\n\r"));
     if (s && s->n_workloads) {
-        tr_assert(s->workload.model && s->workload.n_precisions && s->n_nodes && s->workload.slo.n);
-        tr_assert(s->workload.traffic.trace || s->workload.traffic.duration_ns > 0);
+        for (size_t i = 0; i < s->n_workloads; i++) {
+            const struct tr_workload *w = &s->workloads[i];
+
+            tr_assert(w->name && w->model && w->n_precisions && w->slo.n);
+            tr_assert(w->traffic.trace || w->traffic.duration_ns > 0);
+        }
+        tr_assert(s->n_nodes);
         tr_assert(s->nodes_min >= 1 && s->nodes_min <= s->nodes_max);
     }
     tr_scenario_free(s);

@@ -128,6 +128,18 @@ struct tr_node_type {
     const char *note, *source;
 };
 
+/* A GPU server that is no language model: an embedder, a reranker, a classifier. It takes what
+ * waits as one batch; a batch of n items takes batch_ns + n x item_ns on the whole GPU. */
+struct tr_server {
+    const char *name;         /* "bge-base-embedding" */
+    const char *item;         /* what an item is: "sequence of 128 tokens" */
+    const struct tr_gpu *gpu; /* on which it was measured */
+    int64_t batch_ns, item_ns;
+    int max_batch; /* items */
+    int64_t mem_bytes;
+    const char *source; /* one line per number */
+};
+
 struct tr_catalog {
     struct tr_arena arena;
     struct tr_gpu *gpus;

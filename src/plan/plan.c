@@ -36,6 +36,10 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     if (scenario->n_workloads == 0)
         return tr_err_set(err, TR_EINPUT, "%s: has no workloads to plan; see 'tranche check'",
                           scenario->path);
+    if (scenario->n_workloads > 1)
+        return tr_err_set(err, TR_EINPUT,
+                          "%s: several workloads: not supported by 'tranche plan' yet",
+                          scenario->path);
     struct tr_plan *plan = tr_calloc(1, sizeof *plan);
     struct tr_source *src = NULL;
     _Atomic int64_t simulated = 0;

@@ -12,7 +12,8 @@ const struct tr_node *find_node(const struct reader *r, const char *path)
         snprintf(word, sizeof(word), "%.*s", (int)len, path);
         if (strcmp(word, "workload") == 0) {
             node = tr_node_get(node, "workloads");
-            node = node && node->kind == TR_NODE_LIST && node->n ? node->items[0] : NULL;
+            node = node && node->kind == TR_NODE_LIST && node->n > r->item ? node->items[r->item]
+                                                                           : NULL;
         } else {
             node = tr_node_get(node, word);
         }
@@ -37,7 +38,7 @@ static int check_claims_only(struct reader *r)
 static int check_engine(struct reader *r)
 {
     static const char *const sizes[] = {"kv_tokens", "num_gpu_blocks_override", "log"};
-    const struct tr_workload *w = &r->s->workload;
+    const struct tr_workload *w = &r->s->workloads[r->item];
     const struct tr_node *map = find_node(r, "workload.engine");
     const char *first = NULL;
 
@@ -68,7 +69,7 @@ static int check_engine(struct reader *r)
 /* Shares given in words, or not at all. */
 static void fill_shares(struct reader *r, bool zipf)
 {
-    struct tr_workload *w = &r->s->workload;
+    struct tr_workload *w = &r->s->workloads[r->item];
     double *shares = TR_ARENA_NEW(&r->s->arena, double, w->n_tenants);
     double sum = 0;
 
@@ -83,7 +84,7 @@ static void fill_shares(struct reader *r, bool zipf)
 
 static int check_tenants(struct reader *r)
 {
-    struct tr_workload *w = &r->s->workload;
+    struct tr_workload *w = &r->s->workloads[r->item];
     const struct tr_node *shares = find_node(r, "workload.tenants.shares");
     const struct tr_node *router = find_node(r, "workload.router");
     const struct tr_node *pods = find_node(r, "workload.tenants.pods");
@@ -116,26 +117,30 @@ static int check_tenants(struct reader *r)
     return 0;
 }
 
+/* Reports tell workloads apart by their names. */
+static int check_name(struct reader *r)
+{
+    const struct tr_workload *w = r->s->workloads;
+
+    for (size_t i = 0; i < r->item; i++)
+        if (strcmp(w[i].name, w[r->item].name) == 0)
+            return tr_node_err(r->err, find_node(r, "workload"),
+                               "workloads[].name: two workloads are called \"%s\"; the names of "
+                               "several must be given, and differ",
+                               w[i].name);
+    return 0;
+}
+
 static int check_workload(struct reader *r)
 {
-    struct tr_workload *w = &r->s->workload;
-    const struct tr_node *isolation = find_node(r, "workload.isolation");
+    struct tr_workload *w = &r->s->workloads[r->item];
     const struct tr_node *slo = find_node(r, "workload.slo");
     int rc;
 
-    if (!tr_node_get(r->root, "cluster"))
-        return tr_node_err(r->err, r->root,
-                           "a scenario with workloads needs the key 'cluster': a "
-                           "map with the key node");
-    if (r->s->nodes_min > r->s->nodes_max)
-        return tr_node_err(r->err, find_node(r, "cluster.nodes"),
-                           "cluster.nodes: min %d is above max %d", r->s->nodes_min,
-                           r->s->nodes_max);
-    if (isolation && tr_node_get(r->root, "isolation"))
-        return tr_node_err(r->err, isolation,
-                           "isolation: it is already given for the scenario, in "
-                           "line %d",
-                           tr_node_get(r->root, "isolation")->line);
+    if ((rc = check_name(r)) < 0)
+        return rc;
+    if (!find_node(r, "workload.isolation"))
+        w->isolation = r->s->isolation;
     if (w->n_precisions == 0) {
         w->precisions[0] = &r->s->catalog->precisions[0];
         w->n_precisions = 1;
@@ -148,11 +153,34 @@ static int check_workload(struct reader *r)
     return check_traffic(r);
 }
 
+static int check_cluster(struct reader *r)
+{
+    if (!tr_node_get(r->root, "cluster"))
+        return tr_node_err(r->err, r->root,
+                           "a scenario with workloads needs the key 'cluster': a "
+                           "map with the key node");
+    if (r->s->nodes_min > r->s->nodes_max)
+        return tr_node_err(r->err, find_node(r, "cluster.nodes"),
+                           "cluster.nodes: min %d is above max %d", r->s->nodes_min,
+                           r->s->nodes_max);
+    return 0;
+}
+
 int check_scenario(struct reader *r)
 {
-    if (r->s->n_workloads)
-        return check_workload(r);
-    if (r->s->n_claims)
+    struct tr_scenario *s = r->s;
+    int rc;
+
+    if (s->n_workloads == 0 && s->n_claims)
         return check_claims_only(r);
-    return tr_node_err(r->err, r->root, "a scenario needs the key 'workloads' (or 'claims')");
+    if (s->n_workloads == 0)
+        return tr_node_err(r->err, r->root, "a scenario needs the key 'workloads' (or 'claims')");
+    if ((rc = check_cluster(r)) < 0)
+        return rc;
+    for (r->item = 0; r->item < s->n_workloads; r->item++)
+        if ((rc = check_workload(r)) < 0)
+            return rc;
+    s->workload = s->workloads[0];
+    s->isolation = s->workload.isolation;
+    return 0;
 }

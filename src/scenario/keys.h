@@ -2,8 +2,8 @@
  *
  * A key has a path ("workloads[].engine.max_model_len"; "[]" stands for each item of a list), a
  * type, and where its value goes: an offset in struct tr_scenario, or in the item's own struct for
- * the items of `spikes` and `claims`. The same row validates, is printed as JSON Schema and fills a
- * line of docs/scenario.md.
+ * the items of `workloads`, `spikes` and `claims`. The same row validates, is printed as JSON
+ * Schema and fills a line of docs/scenario.md.
  */
 #ifndef TR_SCENARIO_KEYS_H
 #define TR_SCENARIO_KEYS_H
@@ -31,7 +31,7 @@ enum key_type {
     KEY_CHOICES   /* auto, or a list of texts */
 };
 
-enum key_base { IN_SCENARIO, IN_SPIKE, IN_CLAIM };
+enum key_base { IN_SCENARIO, IN_WORKLOAD, IN_SPIKE, IN_CLAIM };
 
 enum key_flag {
     KEY_REQUIRED = 1,   /* its map must have it */
@@ -79,6 +79,7 @@ void key_allowed(const struct key *key, char *buf, size_t len);
 struct reader {
     struct tr_scenario *s;
     struct tr_node *root;
+    size_t item;     /* of `workloads`, the one being read or checked */
     const char *dir; /* the folder of the file, with its slash; "" */
     struct tr_err *err;
 };
@@ -138,7 +139,7 @@ int read_time_unit(struct reader *, void *, const struct key *, const struct tr_
 
 /* ---- checks between keys -------------------------------------------------------------------- */
 
-/* The node at a path of map keys ("workload." starts at the one workload), or NULL. */
+/* The node at a path of map keys ("workload." starts at the workload at hand), or NULL. */
 const struct tr_node *find_node(const struct reader *r, const char *path);
 /* What no single key can tell; also defaults that depend on other keys. */
 int check_scenario(struct reader *r);

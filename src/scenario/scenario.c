@@ -14,14 +14,38 @@ const char *file_beside(struct reader *r, const char *path)
 
 int read_workloads(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    if (node->kind != TR_NODE_LIST || node->n == 0 || node->items[0]->kind != TR_NODE_MAP)
-        return key_refuse(r, key, node->kind == TR_NODE_LIST && node->n ? node->items[0] : node);
-    if (node->n > 1)
-        return tr_node_err(r->err, node->items[1],
-                           "a second workload is not supported yet: this "
-                           "version plans one workload for each file");
-    r->s->n_workloads = 1;
-    return read_map(r, base, "workloads[].", node->items[0]);
+    struct tr_scenario *s = base;
+    char prefix[96];
+    int rc = 0;
+
+    if (node->kind != TR_NODE_LIST || node->n == 0)
+        return key_refuse(r, key, node);
+    if (node->n > TR_MAX_WORKLOADS)
+        return key_fail(r, key, node->items[TR_MAX_WORKLOADS], "%zu of them; at most %d", node->n,
+                        TR_MAX_WORKLOADS);
+    key_prefix(key, prefix);
+    s->workloads = TR_ARENA_NEW(&s->arena, struct tr_workload, node->n);
+    s->n_workloads = node->n;
+    for (r->item = 0; r->item < node->n && rc == 0; r->item++) {
+        struct tr_workload *w = &s->workloads[r->item];
+
+        if (node->items[r->item]->kind != TR_NODE_MAP)
+            return key_refuse(r, key, node->items[r->item]);
+        rc = read_defaults(r, w, IN_WORKLOAD, prefix);
+        if (rc == 0)
+            rc = read_map(r, w, prefix, node->items[r->item]);
+    }
+    return rc;
+}
+
+void tr_scenario_view(const struct tr_scenario *s, size_t i, struct tr_scenario *out)
+{
+    tr_assert(i < s->n_workloads);
+    *out = *s;
+    out->n_workloads = 1;
+    out->workloads = &s->workloads[i];
+    out->workload = s->workloads[i];
+    out->isolation = out->workload.isolation;
 }
 
 /* ---- claims --------------------------------------------------------------------------------- */

@@ -3,8 +3,7 @@
  * One table (keys.c) describes every key: its path, type, unit, range, default, and the words that
  * explain it. Validation, `tranche schema` (JSON Schema) and docs/scenario.md are made from it, so
  * they cannot disagree. Errors are one line: file:line:col, what is wrong, what is allowed, the
- * nearest valid name. Keys of later versions (autoscaler, several workloads) are refused as not
- * supported yet.
+ * nearest valid name. Keys of later versions are refused as not supported yet.
  */
 #ifndef TR_SCENARIO_SCENARIO_H
 #define TR_SCENARIO_SCENARIO_H
@@ -13,6 +12,7 @@
 
 #include "catalog/catalog.h"
 #include "catalog/router.h"
+#include "catalog/scaling.h"
 #include "traffic/traffic.h"
 #include "record/record.h"
 
@@ -58,6 +58,15 @@ struct tr_workload {
     int64_t client_timeout_ns; /* 0: none */
     struct tr_traffic_spec traffic;
     struct tr_slo slo;
+    enum tr_isolation isolation; /* from what runs beside it on a GPU */
+    const char *trust;           /* trusts whom has the same name here; NULL: everyone */
+    int32_t priority;            /* between workloads: lower goes first */
+    bool guaranteed;             /* its objective must hold whatever its neighbours do */
+    /* Its replicas: a target of 0 and a max_replicas of 0 are for plan to find. */
+    struct tr_hpa_policy hpa;
+    struct tr_keda_policy keda;
+    struct tr_pod_life pod_life;    /* weights_ns, warm_ns -1: not given, depend on the model */
+    const struct tr_server *server; /* a simple GPU server in place of a model, else NULL */
 };
 
 /* A published figure to hold against arithmetic (`claims:` in the file). Unset numbers are 0. */
@@ -74,6 +83,8 @@ struct tr_claim {
     const struct tr_node *at;
 };
 
+#define TR_MAX_UNNEEDED 8
+
 struct tr_scenario {
     struct tr_arena arena;
     struct tr_catalog *catalog;
@@ -82,9 +93,15 @@ struct tr_scenario {
     size_t n_nodes;
     const struct tr_node_type *nodes[16];
     int nodes_min, nodes_max;
-    size_t n_workloads; /* 1, or 0 in a file of claims */
-    struct tr_workload workload;
-    enum tr_isolation isolation;
+    bool autoscale; /* nodes come and go: cluster.autoscaler is not none, min is below max */
+    struct tr_autoscaler_policy autoscaler; /* with the first of unneeded_ns */
+    size_t n_unneeded;                      /* scale_down_unneeded_time, to be compared */
+    int64_t unneeded_ns[TR_MAX_UNNEEDED];
+    struct tr_node_life node_life;
+    size_t n_workloads; /* 0 in a file of claims */
+    struct tr_workload *workloads;
+    struct tr_workload workload; /* the one at hand: the first, or that of a view */
+    enum tr_isolation isolation; /* of the workload at hand */
     bool compare_auto;
     size_t n_compare;
     const char *compare[64]; /* texts; parsed per GPU by plan */
@@ -97,6 +114,9 @@ struct tr_scenario {
  */
 int tr_scenario_parse(const char *path, const char *text, size_t len, const char *catalog_dir,
                       struct tr_scenario **out, struct tr_err *err);
+
+/* The scenario as if it had this workload alone. Shares everything with `s`; is not freed. */
+void tr_scenario_view(const struct tr_scenario *s, size_t i, struct tr_scenario *out);
 
 /* The JSON Schema, and the reference page docs/scenario.md, from the same table. */
 void tr_scenario_json_schema(struct tr_str *out);

@@ -167,7 +167,7 @@ static void put_maps(struct schema *s, const struct key *key, const char *prefix
     tr_json_text(&s->j, "type", "array");
     tr_json_int(&s->j, "minItems", 1);
     if (strcmp(key->path, "workloads") == 0)
-        tr_json_int(&s->j, "maxItems", 1);
+        tr_json_int(&s->j, "maxItems", TR_MAX_WORKLOADS);
     tr_json_begin(&s->j, "items", '{');
     put_map(s, prefix);
     tr_json_end(&s->j);

@@ -64,7 +64,7 @@ static int check_forms(struct reader *r, const struct tr_node *map, enum key_for
 
 int read_traffic(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     enum key_form form = WITH_RATE;
     char prefix[96];
     int rc;
@@ -75,9 +75,9 @@ int read_traffic(struct reader *r, void *base, const struct key *key, const stru
     if ((rc = check_keys(r, prefix, node)) < 0 || (rc = find_form(r, node, &form)) < 0 ||
         (rc = check_forms(r, node, form)) < 0)
         return rc;
-    tr_traffic_spec_init(&s->workload.traffic);
+    tr_traffic_spec_init(&w->traffic);
     if (form == WITH_PROFILE)
-        tr_traffic_aks_chatbot(&s->workload.traffic);
+        tr_traffic_aks_chatbot(&w->traffic);
     return read_map(r, base, prefix, node);
 }
 
@@ -95,30 +95,30 @@ int read_path(struct reader *r, void *base, const struct key *key, const struct 
 
 int read_format(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     int word = 0, rc = key_get_word(r, key, node, &word);
 
-    s->workload.traffic.format = key->words[word];
+    w->traffic.format = key->words[word];
     return rc;
 }
 
 int read_time_unit(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     int64_t ns = 0;
     int rc = key_get_duration(r, key, node, &ns);
 
-    s->workload.traffic.time_unit_s = (double)ns / (double)TR_NS_PER_S;
+    w->traffic.time_unit_s = (double)ns / (double)TR_NS_PER_S;
     return rc;
 }
 
 int read_rate(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
-    struct tr_knot *knot = TR_ARENA_NEW(&s->arena, struct tr_knot, 1);
+    struct tr_workload *w = base;
+    struct tr_knot *knot = TR_ARENA_NEW(&r->s->arena, struct tr_knot, 1);
 
-    s->workload.traffic.knots = knot;
-    s->workload.traffic.n_knots = 1;
+    w->traffic.knots = knot;
+    w->traffic.n_knots = 1;
     return key_get_number(r, key, node, &knot->rate);
 }
 
@@ -145,23 +145,23 @@ static int read_knot(struct reader *r, const struct key *key, const struct tr_no
 
 int read_knots(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     struct tr_knot *knots;
     int rc = 0;
 
     if (node->kind != TR_NODE_LIST || node->n == 0)
         return key_refuse(r, key, node);
-    knots = TR_ARENA_NEW(&s->arena, struct tr_knot, node->n);
+    knots = TR_ARENA_NEW(&r->s->arena, struct tr_knot, node->n);
     for (size_t i = 0; i < node->n && rc == 0; i++)
         rc = read_knot(r, key, node->items[i], i ? &knots[i - 1] : NULL, &knots[i]);
-    s->workload.traffic.knots = knots;
-    s->workload.traffic.n_knots = node->n;
+    w->traffic.knots = knots;
+    w->traffic.n_knots = node->n;
     return rc;
 }
 
 int read_spikes(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     struct tr_spike *spikes;
     char prefix[96];
     int rc = 0;
@@ -171,7 +171,7 @@ int read_spikes(struct reader *r, void *base, const struct key *key, const struc
     if (node->n > MAX_SPIKES)
         return key_fail(r, key, node, "%zu spikes; at most %d", node->n, MAX_SPIKES);
     key_prefix(key, prefix);
-    spikes = TR_ARENA_NEW(&s->arena, struct tr_spike, node->n);
+    spikes = TR_ARENA_NEW(&r->s->arena, struct tr_spike, node->n);
     for (size_t i = 0; i < node->n && rc == 0; i++) {
         if (node->items[i]->kind != TR_NODE_MAP)
             return key_refuse(r, key, node->items[i]);
@@ -181,8 +181,8 @@ int read_spikes(struct reader *r, void *base, const struct key *key, const struc
         if (rc == 0 && i > 0 && spikes[i].start_ns < spikes[i - 1].start_ns)
             rc = key_fail(r, key, node->items[i], "spikes must be in the order of their starts");
     }
-    s->workload.traffic.spikes = spikes;
-    s->workload.traffic.n_spikes = node->n;
+    w->traffic.spikes = spikes;
+    w->traffic.n_spikes = node->n;
     return rc;
 }
 
@@ -203,7 +203,7 @@ int read_length(struct reader *r, void *base, const struct key *key, const struc
     }
     len->kind = TR_LENGTH_LOGNORMAL;
     key_prefix(key, prefix);
-    if (read_defaults(r, base, IN_SCENARIO, prefix) < 0 || read_map(r, base, prefix, node) < 0)
+    if (read_defaults(r, base, key->base, prefix) < 0 || read_map(r, base, prefix, node) < 0)
         return TR_EINPUT;
     if (len->min_tok > len->max_tok)
         return key_fail(r, key, node, "min %d is above max %d", len->min_tok, len->max_tok);
@@ -219,7 +219,7 @@ int read_sessions(struct reader *r, void *base, const struct key *key, const str
     if (node->kind != TR_NODE_MAP)
         return key_refuse(r, key, node);
     key_prefix(key, prefix);
-    if (read_defaults(r, base, IN_SCENARIO, prefix) < 0)
+    if (read_defaults(r, base, IN_WORKLOAD, prefix) < 0)
         return TR_EINPUT;
     return read_map(r, base, prefix, node);
 }
@@ -330,7 +330,7 @@ static int check_sessions(struct reader *r, const struct tr_traffic_spec *t)
 
 int check_traffic(struct reader *r)
 {
-    struct tr_traffic_spec *t = &r->s->workload.traffic;
+    struct tr_traffic_spec *t = &r->s->workloads[r->item].traffic;
     const struct tr_node *map = find_node(r, "workload.traffic");
     static const char *const csv_keys[] = {"columns", "time_unit"};
     static const char *const lengths[] = {"prompt_tokens", "output_tokens"};

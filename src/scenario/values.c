@@ -48,14 +48,14 @@ int read_node_types(struct reader *r, void *base, const struct key *key, const s
 
 int read_precisions(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
-    struct tr_workload *w = &s->workload;
+    struct tr_workload *w = base;
     const struct tr_node *const *items;
     size_t n;
     int rc = list_items(r, key, node, TR_LEN(w->precisions), &items, &n);
 
     for (size_t i = 0; i < n && rc == 0; i++) {
-        rc = tr_catalog_precision(s->catalog, items[i]->text, items[i], &w->precisions[i], r->err);
+        rc = tr_catalog_precision(r->s->catalog, items[i]->text, items[i], &w->precisions[i],
+                                  r->err);
         for (size_t k = 0; k < i && rc == 0; k++)
             if (w->precisions[k] == w->precisions[i])
                 rc = key_fail(r, key, items[i], "%s is given twice", w->precisions[i]->name);
@@ -93,9 +93,8 @@ static bool is_config_path(const char *name)
 
 int read_model(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    const struct tr_model **out = key->base == IN_CLAIM
-                                      ? &((struct tr_claim *)base)->model
-                                      : &((struct tr_scenario *)base)->workload.model;
+    const struct tr_model **out = key->base == IN_CLAIM ? &((struct tr_claim *)base)->model
+                                                        : &((struct tr_workload *)base)->model;
     struct tr_model *model;
     struct tr_err e = {0};
     const char *name;
@@ -139,9 +138,9 @@ static void join(struct tr_str *out, const char *const *words, size_t n)
 
 int read_metric(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     const char *names[32], *name, *near;
-    size_t n = known_metrics(s->catalog, names, TR_LEN(names) - 1);
+    size_t n = known_metrics(r->s->catalog, names, TR_LEN(names) - 1);
     struct tr_str list = {0};
     char shown[64];
     int rc;
@@ -150,7 +149,7 @@ int read_metric(struct reader *r, void *base, const struct key *key, const struc
         return TR_EINPUT;
     for (size_t i = 0; i < n; i++) {
         if (strcasecmp(names[i], name) == 0) {
-            s->workload.quality.metric = names[i];
+            w->quality.metric = names[i];
             return 0;
         }
     }
@@ -165,16 +164,16 @@ int read_metric(struct reader *r, void *base, const struct key *key, const struc
 
 int read_quality(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     const char *names[32];
     struct tr_str list = {0};
     char shown[64];
     int rc;
 
-    s->workload.has_quality_limit = true;
+    w->has_quality_limit = true;
     if (node->kind != TR_NODE_SCALAR || node->null)
         return read_submap(r, base, key, node);
-    join(&list, names, known_metrics(s->catalog, names, TR_LEN(names) - 1));
+    join(&list, names, known_metrics(r->s->catalog, names, TR_LEN(names) - 1));
     rc = key_fail(r, key, node,
                   "\"%s\" of what? The same quantised model loses little on one benchmark and much "
                   "on another; write {metric: NAME, at_most: %s}, where NAME is one of %s",
@@ -208,7 +207,7 @@ static int64_t number_after(const char *text, const char *label)
 
 int read_log(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_engine_opts *engine = &((struct tr_scenario *)base)->workload.engine;
+    struct tr_engine_opts *engine = &((struct tr_workload *)base)->engine;
     const char *text;
     int64_t tokens, blocks;
 
@@ -235,14 +234,14 @@ int read_log(struct reader *r, void *base, const struct key *key, const struct t
 
 int read_shares(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     double *shares, sum = 0;
 
     if (node->kind == TR_NODE_SCALAR)
         return strcmp(node->text, "zipf") == 0 ? 0 : key_refuse(r, key, node);
     if (node->kind != TR_NODE_LIST || node->n == 0)
         return key_refuse(r, key, node);
-    shares = TR_ARENA_NEW(&s->arena, double, node->n);
+    shares = TR_ARENA_NEW(&r->s->arena, double, node->n);
     for (size_t i = 0; i < node->n; i++) {
         const struct tr_node *item = node->items[i];
         struct tr_err e = {0};
@@ -259,18 +258,18 @@ int read_shares(struct reader *r, void *base, const struct key *key, const struc
         return key_fail(r, key, node, "these shares sum to %.4g; they must sum to 1", sum);
     for (size_t i = 0; i < node->n; i++)
         shares[i] /= sum;
-    s->workload.shares = shares;
+    w->shares = shares;
     return 0;
 }
 
 int read_priorities(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_scenario *s = base;
+    struct tr_workload *w = base;
     int32_t *list;
 
     if (node->kind != TR_NODE_LIST || node->n == 0)
         return key_refuse(r, key, node);
-    list = TR_ARENA_NEW(&s->arena, int32_t, node->n);
+    list = TR_ARENA_NEW(&r->s->arena, int32_t, node->n);
     for (size_t i = 0; i < node->n; i++) {
         const struct tr_node *item = node->items[i];
         int64_t value;
@@ -280,8 +279,8 @@ int read_priorities(struct reader *r, void *base, const struct key *key, const s
             return key_refuse(r, key, item);
         list[i] = (int32_t)value;
     }
-    s->workload.priorities = list;
-    s->workload.n_priorities = (int)node->n;
+    w->priorities = list;
+    w->n_priorities = (int)node->n;
     return 0;
 }
 
@@ -340,7 +339,7 @@ static int percentile(const char *digits)
 int read_objective(struct reader *r, void *base, const struct key *key, const struct tr_node *name)
 {
     static const char stems[TR_N_METRICS][6] = {"ttft", "tpot", "e2e"};
-    struct tr_slo *slo = &((struct tr_scenario *)base)->workload.slo;
+    struct tr_slo *slo = &((struct tr_workload *)base)->slo;
     const struct tr_node *value = tr_node_get(find_node(r, "workload.slo"), name->text);
     const char *p = strstr(name->text, "_p");
     int hundredths = percentile(p + 2);

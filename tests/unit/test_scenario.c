@@ -326,6 +326,44 @@ static void variants_of_traffic(void **state)
     tr_scenario_free(s);
 }
 
+/* Several workloads, each with what it does not share, and the scenario of one of them. */
+static void several_workloads(void **state)
+{
+    struct tr_scenario *s =
+        parse_with("  - name: chat\n",
+                   "  - name: batch\n"
+                   "    model: qwen2.5-7b\n"
+                   "    isolation: fault\n"
+                   "    tenants: {count: 3}\n"
+                   "    traffic: {rate: 2/s, duration: 2h, prompt_tokens: 9, output_tokens: 8}\n"
+                   "    slo: {e2e_p90: 30s}\n"
+                   "  - name: chat\n");
+    struct tr_scenario view;
+
+    (void)state;
+    assert_int_equal(s->n_workloads, 2);
+    assert_string_equal(s->workload.name, "batch");
+    assert_int_equal(s->workload.isolation, TR_ISOLATION_FAULT);
+    assert_string_equal(s->workloads[1].name, "chat");
+    assert_string_equal(s->workloads[1].model->name, "llama-3.1-8b");
+    assert_int_equal(s->workloads[1].n_precisions, 2);
+    assert_int_equal(s->workloads[0].n_precisions, 1); /* the default of each */
+    assert_int_equal(s->workloads[1].isolation, TR_ISOLATION_NONE);
+    assert_int_equal(s->workloads[0].traffic.n_tenants, 3);
+    assert_int_equal(s->workloads[1].traffic.prompt.fixed_tok, 100);
+    assert_int_equal(s->workloads[1].slo.objective[0].metric, TR_TTFT);
+
+    tr_scenario_view(s, 1, &view);
+    assert_int_equal(view.n_workloads, 1);
+    assert_string_equal(view.workload.name, "chat");
+    assert_ptr_equal(view.workloads, &s->workloads[1]);
+    assert_int_equal(view.isolation, TR_ISOLATION_NONE);
+    assert_int_equal(view.nodes_max, s->nodes_max);
+    tr_scenario_view(s, 0, &view);
+    assert_int_equal(view.isolation, TR_ISOLATION_FAULT);
+    tr_scenario_free(s);
+}
+
 static void start_up_logs(void **state)
 {
     struct tr_scenario *s;
@@ -637,6 +675,7 @@ static void defaults_are_those_documented(void **state)
 {
     struct tr_scenario *s = load("tests/golden/scenario/good.yaml");
     struct tr_scenario written = *s;
+    struct tr_workload workload = s->workloads[0];
     struct tr_err err = {0};
     struct reader r = {.s = &written, .dir = "", .err = &err};
 
@@ -645,12 +684,15 @@ static void defaults_are_those_documented(void **state)
      * nothing that it leaves out. */
     assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "isolation"), 0);
     assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "compare"), 0);
-    assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "workloads[].engine."), 0);
-    assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "workloads[].traffic.rate_scale"), 0);
-    assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "workloads[].traffic.variant"), 0);
-    assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "workloads[].traffic.modulation"), 0);
-    assert_int_equal(read_defaults(&r, &written, IN_SCENARIO, "workloads[].slo."), 0);
+    assert_int_equal(read_defaults(&r, &workload, IN_WORKLOAD, "workloads[].engine."), 0);
+    assert_int_equal(read_defaults(&r, &workload, IN_WORKLOAD, "workloads[].traffic.rate_scale"),
+                     0);
+    assert_int_equal(read_defaults(&r, &workload, IN_WORKLOAD, "workloads[].traffic.variant"), 0);
+    assert_int_equal(read_defaults(&r, &workload, IN_WORKLOAD, "workloads[].traffic.modulation"),
+                     0);
+    assert_int_equal(read_defaults(&r, &workload, IN_WORKLOAD, "workloads[].slo."), 0);
     assert_memory_equal(&written, s, sizeof(*s));
+    assert_memory_equal(&workload, s->workloads, sizeof(workload));
     tr_scenario_free(s);
 }
 
@@ -662,6 +704,7 @@ int main(void)
         cmocka_unit_test(claims),
         cmocka_unit_test(described_traffic),
         cmocka_unit_test(variants_of_traffic),
+        cmocka_unit_test(several_workloads),
         cmocka_unit_test(start_up_logs),
         cmocka_unit_test(messages),
         cmocka_unit_test(every_prefix),
