@@ -33,7 +33,9 @@ struct tr_hpa_rules {
 
 struct tr_hpa_policy {
     enum tr_scale_metric metric;
-    double target;
+    double target; /* counted in thousandths, as Kubernetes does: 0.001 at least */
+    bool external; /* the sum of one query over the target, as KEDA's HPA does (External,
+                      AverageValue); else the mean over the pods (Pods, AverageValue) */
     int min_replicas, max_replicas;
     int64_t sync_ns;   /* --horizontal-pod-autoscaler-sync-period */
     int64_t scrape_ns; /* of the metric: a sync sees the last scrape */
@@ -55,12 +57,14 @@ struct tr_keda_policy {
 struct tr_autoscaler_policy {
     int64_t scan_ns;
     bool frequent_loops; /* a pending pod starts a loop at once */
+    int64_t pending_ns;  /* pods that ask for nvidia.com/gpu wait this long for more of them */
     int64_t unneeded_ns, delay_after_add_ns, delay_after_delete_ns, delay_after_failure_ns;
+    int64_t recheck_ns;     /* unremovable-node-recheck-timeout */
     double gpu_utilization; /* at or below: a node may be unneeded */
     int64_t provision_max_ns, backoff_ns, backoff_max_ns;
     int64_t grace_ns; /* max-graceful-termination-sec */
     int64_t taint_ns; /* node-delete-delay-after-taint */
-    int max_bulk;     /* empty nodes removed at once */
+    int max_bulk;     /* nodes being removed at once; of those with pods, one */
     int min_nodes, max_nodes;
 };
 

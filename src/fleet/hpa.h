@@ -9,12 +9,16 @@
 
 #include "catalog/scaling.h"
 
-/* What the controller sees of the replicas at one sync. */
+/* What the controller sees of the replicas at one sync. A pod that starts has no metric for two
+ * reasons that the algorithm tells apart: it is not on a running container yet (phase Pending: no
+ * node, or the image is being pulled), or its container runs and says nothing yet (weights are
+ * being loaded). */
 struct tr_hpa_view {
-    int current; /* spec.replicas */
-    int ready;   /* pods whose metric is known */
-    int unready; /* pods that exist and have none yet: pending or starting */
-    double sum;  /* of the metric over the ready ones */
+    int current;  /* spec.replicas */
+    int ready;    /* pods whose metric is known */
+    int pending;  /* pods of phase Pending */
+    int starting; /* running pods without a metric */
+    double sum;   /* of the metric over the ready ones; with `external`, what the query returns */
 };
 
 struct tr_hpa;
@@ -28,8 +32,8 @@ int tr_hpa_sync(struct tr_hpa *h, int64_t now_ns, const struct tr_hpa_view *view
  * of the pods included). `current` where it does not change it. */
 struct tr_keda {
     struct tr_keda_policy policy;
-    int min_replicas;
-    int64_t active_ns; /* last seen active */
+    int min_replicas;  /* minReplicaCount */
+    int64_t active_ns; /* last seen active; a run that starts with replicas says its start */
 };
 int tr_keda_poll(struct tr_keda *k, int64_t now_ns, double sum, int current);
 
