@@ -58,6 +58,7 @@ static void report(struct tr_engine *e, const struct request *r, enum tr_status 
         .scheduled_ns = r->scheduled_ns,
         .first_token_ns = r->first_ns,
         .last_token_ns = status == TR_DONE ? now_ns : -1,
+        .workload = r->workload,
         .tenant = r->tenant,
         .priority = r->priority,
         .prompt_tok = r->prompt,
@@ -243,6 +244,7 @@ static struct request request_of(const struct tr_engine *e, const struct tr_engi
         .prompt = q->prompt_tok,
         .output = q->output_tok,
         .known = q->prompt_tok,
+        .workload = q->workload,
         .tenant = q->tenant,
         .priority = q->priority,
         .pieces = NONE,
@@ -302,12 +304,13 @@ int32_t tr_engine_blocks_used(const struct tr_engine *e)
     return e->cfg.num_gpu_blocks - e->free_blocks;
 }
 
-int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns, int64_t min_id)
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int32_t workload, int64_t arrival_ns,
+                                int64_t min_id)
 {
     int64_t n = 0;
     for (uint32_t i = e->fresh.head; i != NONE && e->req[i].arrival_ns < arrival_ns;
          i = e->req[i].next)
-        n += e->req[i].id >= min_id;
+        n += e->req[i].id >= min_id && e->req[i].workload == workload;
     return n;
 }
 

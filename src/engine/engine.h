@@ -49,7 +49,7 @@ struct tr_engine_request {
     int64_t id;
     int64_t arrival_ns; /* planned: latencies and timeouts count from here */
     int32_t prompt_tok, output_tok;
-    int32_t tenant;
+    int32_t workload, tenant;
     int32_t priority; /* lower goes first, under the policy "priority" */
     struct tr_chain chain;
 };
@@ -124,9 +124,10 @@ void tr_engine_lost(struct tr_engine *e, int64_t ps);
 int32_t tr_engine_waiting(const struct tr_engine *e);
 int32_t tr_engine_running(const struct tr_engine *e);
 int32_t tr_engine_blocks_used(const struct tr_engine *e);
-/* Waiting requests that never ran, numbered `min_id` or more, whose planned arrival is before
- * `arrival_ns`: they are certain to take at least now - arrival. */
-int64_t tr_engine_waiting_since(const struct tr_engine *e, int64_t arrival_ns, int64_t min_id);
+/* Waiting requests of a workload that never ran, numbered `min_id` or more, whose planned arrival
+ * is before `arrival_ns`: they are certain to take at least now - arrival. */
+int64_t tr_engine_waiting_since(const struct tr_engine *e, int32_t workload, int64_t arrival_ns,
+                                int64_t min_id);
 const struct tr_engine_stats *tr_engine_stats(const struct tr_engine *e);
 
 #endif

@@ -34,7 +34,7 @@ struct request {
     int32_t known;    /* tokens to compute before it decodes: prompt, plus answer if resumed */
     int32_t computed; /* PREFILL, ENDING */
     int32_t chunk;    /* PREFILL: tokens given in the running_walk under way */
-    int32_t preemptions, tenant, priority;
+    int32_t preemptions, workload, tenant, priority;
     int32_t early_tok; /* DECODE: from the update numbered `early` on, its tokens up to here were
                           known a step earlier than usual */
     int64_t early;

@@ -13,23 +13,45 @@ struct tr_fleet {
     struct place {
         int part, pod;
     } place[TR_MAX_PODS]; /* of a GPU's pods */
-    uint64_t route_stream;
-    int64_t sent;
-    bool stateful; /* the router looks at load */
+    int n_workloads;
+    struct service {
+        int per_gpu, n_pods, own[TR_MAX_PODS]; /* pods of a GPU that serve it; in all */
+        uint64_t route_stream;
+        int64_t sent;
+    } service[TR_MAX_WORKLOADS];
+    bool stateful; /* some router looks at load */
     tr_trace_sink *trace;
     void *trace_arg;
 };
+
+/* The pods that serve a workload: pod i of its own is own[i % per_gpu] on GPU i / per_gpu. */
+static void find_pods(struct tr_fleet *f, int w)
+{
+    struct service *s = &f->service[w];
+    uint32_t any = 0;
+    for (int i = 0; i < f->pods_per_gpu; i++)
+        any |= f->cfg.serves[i];
+    for (int i = 0; i < f->pods_per_gpu; i++)
+        if (any == 0 || (f->cfg.serves[i] >> w & 1U) != 0)
+            s->own[s->per_gpu++] = i;
+    tr_assert(s->per_gpu > 0);
+    s->n_pods = s->per_gpu * f->cfg.gpus;
+    s->route_stream = tr_rng_stream("route", w, 0);
+    f->stateful = f->stateful || f->cfg.workload[w].router == TR_ROUTE_LEAST_REQUESTS;
+}
 
 struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink, void *arg)
 {
     struct tr_fleet *f = tr_calloc(1, sizeof *f);
     f->cfg = *config;
-    f->stateful = config->router == TR_ROUTE_LEAST_REQUESTS;
-    if (f->cfg.simulated_gpus <= 0 || f->cfg.simulated_gpus > config->gpus || f->stateful)
-        f->cfg.simulated_gpus = config->gpus;
+    f->n_workloads = TR_MAX(config->n_workloads, 1);
     for (int p = 0; p < config->parts; p++)
         for (int i = 0; i < config->device[p].n_pods; i++)
             f->place[f->pods_per_gpu++] = (struct place){p, i};
+    for (int w = 0; w < f->n_workloads; w++)
+        find_pods(f, w);
+    if (f->cfg.simulated_gpus <= 0 || f->cfg.simulated_gpus > config->gpus || f->stateful)
+        f->cfg.simulated_gpus = config->gpus;
     f->n_pods = f->pods_per_gpu * config->gpus;
     f->simulated_pods = f->pods_per_gpu * f->cfg.simulated_gpus;
     f->n_devices = config->parts * f->cfg.simulated_gpus;
@@ -40,7 +62,6 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_si
         first += dc.n_pods;
         f->device[i] = tr_device_new(&dc, sink, arg);
     }
-    f->route_stream = tr_rng_stream("route", 0, 0);
     return f;
 }
 
@@ -69,49 +90,56 @@ static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
     return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
 }
 
-static int at_random(const struct tr_fleet *f, uint64_t index, int n)
+static int at_random(const struct tr_fleet *f, const struct service *s, uint64_t index, int n)
 {
-    int pick = (int)(tr_rng_unit(f->cfg.seed, f->route_stream, index) * n);
+    int pick = (int)(tr_rng_unit(f->cfg.seed, s->route_stream, index) * n);
     return TR_MIN(pick, n - 1);
 }
 
-static int least_loaded(const struct tr_fleet *f)
+/* The fleet's number of a workload's pod. */
+static int pod_of(const struct tr_fleet *f, const struct service *s, int i)
+{
+    return i / s->per_gpu * f->pods_per_gpu + s->own[i % s->per_gpu];
+}
+
+static int least_loaded(const struct tr_fleet *f, const struct service *s)
 {
     int best = 0, ctx;
     int32_t fewest = INT32_MAX;
-    for (int pod = 0; pod < f->n_pods; pod++) {
-        struct tr_device *d = device_of(f, pod, &ctx);
+    for (int i = 0; i < s->n_pods; i++) {
+        struct tr_device *d = device_of(f, pod_of(f, s, i), &ctx);
         int32_t n = tr_device_outstanding(d, ctx);
         if (n < fewest) {
             fewest = n;
-            best = pod;
+            best = i;
         }
     }
     return best;
 }
 
-/* Draws depend on the request's id or session alone, so that the same request takes the same way in
- * every run with as many pods. */
-static int route(struct tr_fleet *f, const struct tr_fleet_request *q)
+/* Which of its workload's pods a request goes to. Draws depend on the request's id or session
+ * alone, so that the same request takes the same way in every run with as many pods. */
+static int route(const struct tr_fleet *f, const struct service *s,
+                 const struct tr_fleet_workload *w, const struct tr_fleet_request *q)
 {
     uint64_t id = (uint64_t)q->engine.id;
-    int tenants = TR_MAX(f->cfg.n_tenants, 1), tenant = q->engine.tenant % tenants;
-    switch (f->cfg.router) {
+    int tenants = TR_MAX(w->n_tenants, 1), tenant = q->engine.tenant % tenants;
+    switch (w->router) {
     case TR_ROUTE_ROUND_ROBIN:
-        return (int)(f->sent % f->n_pods);
+        return (int)(s->sent % s->n_pods);
     case TR_ROUTE_LEAST_REQUESTS:
-        return least_loaded(f);
+        return least_loaded(f, s);
     case TR_ROUTE_SESSION:
-        return at_random(f, q->session < 0 ? id : tr_hash(&q->session, sizeof q->session, 0),
-                         f->n_pods);
+        return at_random(f, s, q->session < 0 ? id : tr_hash(&q->session, sizeof q->session, 0),
+                         s->n_pods);
     case TR_ROUTE_TENANT: {
-        if (f->n_pods < tenants)
-            return tenant % f->n_pods;
-        int own = (f->n_pods - tenant + tenants - 1) / tenants;
-        return tenant + at_random(f, id, own) * tenants;
+        if (s->n_pods < tenants)
+            return tenant % s->n_pods;
+        int own = (s->n_pods - tenant + tenants - 1) / tenants;
+        return tenant + at_random(f, s, id, own) * tenants;
     }
     default:
-        return at_random(f, id, f->n_pods);
+        return at_random(f, s, id, s->n_pods);
     }
 }
 
@@ -120,8 +148,10 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t
     bool together = f->stateful || f->trace != NULL;
     if (together)
         *events += tr_fleet_advance(f, q->engine.arrival_ns);
-    int pod = route(f, q), ctx;
-    f->sent++;
+    const struct tr_fleet_workload *w = &f->cfg.workload[q->engine.workload];
+    struct service *s = &f->service[q->engine.workload];
+    int pod = pod_of(f, s, route(f, s, w, q)), ctx;
+    s->sent++;
     if (f->trace != NULL)
         f->trace(f->trace_arg, &(struct tr_trace_event){.time_ns = q->engine.arrival_ns,
                                                         .what = "arrive",
@@ -133,8 +163,9 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t
     if (!together)
         *events += tr_device_advance(d, q->engine.arrival_ns);
     struct tr_engine_request request = q->engine;
-    if (f->cfg.priorities != NULL)
-        request.priority = f->cfg.priorities[request.tenant % f->cfg.n_tenants];
+    if (w->priorities != NULL)
+        request.priority = w->priorities[request.tenant % w->n_tenants];
+    request.priority += w->priority;
     tr_device_send(d, ctx, &request, request.arrival_ns + TR_API_NS);
     return true;
 }
@@ -147,13 +178,15 @@ int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns)
     return events;
 }
 
-int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int64_t arrival_ns, int64_t min_id)
+int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int32_t workload, int64_t arrival_ns,
+                               int64_t min_id)
 {
+    const struct service *s = &f->service[workload];
     int64_t n = 0;
-    for (int pod = 0; pod < f->simulated_pods; pod++) {
+    for (int i = 0; i < s->per_gpu * f->cfg.simulated_gpus; i++) {
         int ctx;
-        struct tr_device *d = device_of(f, pod, &ctx);
-        n += tr_engine_waiting_since(tr_device_engine(d, ctx), arrival_ns, min_id);
+        struct tr_device *d = device_of(f, pod_of(f, s, i), &ctx);
+        n += tr_engine_waiting_since(tr_device_engine(d, ctx), workload, arrival_ns, min_id);
     }
     return n;
 }
@@ -184,7 +217,8 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
         int ctx;
         struct tr_device *d = device_of(f, pod, &ctx);
         const struct tr_engine_stats *e = tr_engine_stats(tr_device_engine(d, ctx));
-        double blocks = f->cfg.device[f->place[pod % f->pods_per_gpu].part].engine.num_gpu_blocks;
+        const struct tr_device_config *dc = &f->cfg.device[f->place[pod % f->pods_per_gpu].part];
+        double blocks = tr_device_engine_config(dc, ctx)->num_gpu_blocks;
         s.inside += tr_device_outstanding(d, ctx);
         s.steps += e->steps;
         s.preemptions += e->preemptions;

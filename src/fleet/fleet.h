@@ -1,10 +1,11 @@
 /* fleet: identical GPUs under one arrangement, and the router in front of them.
  *
- * Pods are numbered GPU by GPU, part by part. With a router that does not look at load, a pod's
- * requests depend on nothing but the stream, so each GPU is brought forward only when something
- * happens to it, and a sample of the GPUs stands for all of them without bias: `simulated_gpus`
- * leaves the others out (their requests are routed to them and not simulated). least-requests needs
- * all of them, up to date, at every arrival.
+ * Every pod of a GPU serves one workload or several, the same on every GPU; a request goes to one
+ * of its workload's pods. Pods are numbered GPU by GPU, part by part. With a router that does not
+ * look at load, a pod's requests depend on nothing but the stream, so each GPU is brought forward
+ * only when something happens to it, and a sample of the GPUs stands for all of them without bias:
+ * `simulated_gpus` leaves the others out (their requests are routed to them and not simulated).
+ * least-requests needs all of them, up to date, at every arrival.
  */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
@@ -12,14 +13,21 @@
 #include "catalog/router.h"
 #include "share/device.h"
 
+struct tr_fleet_workload {
+    enum tr_router router;
+    int n_tenants;
+    const int32_t *priorities; /* by tenant; NULL: as they arrive */
+    int32_t priority;          /* added to each: who goes first in an engine of several workloads */
+};
+
 struct tr_fleet_config {
     int gpus;
     int simulated_gpus; /* 0 or >= gpus: all */
     int parts;          /* devices per GPU */
     struct tr_device_config device[TR_MAX_PARTS];
-    enum tr_router router;
-    int n_tenants;
-    const int32_t *priorities; /* by tenant; NULL: all alike */
+    int n_workloads;              /* 0: one */
+    uint32_t serves[TR_MAX_PODS]; /* by pod of a GPU, a bit per workload; all 0: every pod all */
+    struct tr_fleet_workload workload[TR_MAX_WORKLOADS];
     uint64_t seed;
 };
 
@@ -54,7 +62,8 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *request, i
 /* Brings all GPUs to `until_ns` (TR_TIME_NEVER: to the end). Returns the events processed. */
 int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns);
 /* Waiting requests that are certain to miss: see tr_engine_waiting_since. */
-int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int64_t arrival_ns, int64_t min_id);
+int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int32_t workload, int64_t arrival_ns,
+                               int64_t min_id);
 int64_t tr_fleet_waiting(const struct tr_fleet *f);
 struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns);
 

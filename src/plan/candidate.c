@@ -340,9 +340,9 @@ struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const st
     struct tr_fleet_config f = {
         .gpus = gpus,
         .parts = c->arrangement.n_parts,
-        .router = tr_candidate_router(c, w),
-        .n_tenants = w->n_tenants,
-        .priorities = w->priorities,
+        .workload = {{.router = tr_candidate_router(c, w),
+                      .n_tenants = w->n_tenants,
+                      .priorities = w->priorities}},
         .seed = seed,
     };
     for (int p = 0; p < f.parts; p++)

@@ -53,7 +53,7 @@ struct tr_record {
     int64_t sent_ns;
     int64_t scheduled_ns;                  /* first given tokens by the engine; -1: never */
     int64_t first_token_ns, last_token_ns; /* -1: none */
-    int32_t tenant, priority;
+    int32_t workload, tenant, priority;
     int32_t pod;
     int32_t prompt_tok, cached_tok, output_tok;
     int32_t preemptions;

@@ -11,6 +11,8 @@ struct letter {
 
 struct pod {
     struct tr_engine *engine;
+    const struct tr_steptime *steptime;
+    bool async;
     struct tr_step step[2]; /* in flight, step[first] is the older */
     int first, in_flight;
     int32_t outstanding;
@@ -81,8 +83,10 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
         d->ring.exact = config->exact;
     }
     for (int i = 0; i < config->n_pods; i++) {
-        d->pod[i] = (struct pod){.device = d, .number = i};
-        d->pod[i].engine = tr_engine_new(&config->engine, pod_sink, &d->pod[i]);
+        const struct tr_engine_config *e = tr_device_engine_config(config, i);
+        d->pod[i] = (struct pod){.device = d, .number = i, .async = e->async};
+        d->pod[i].steptime = e->steptime;
+        d->pod[i].engine = tr_engine_new(e, pod_sink, &d->pod[i]);
     }
     return d;
 }
@@ -151,9 +155,10 @@ static int32_t demand_of(int64_t asked_ps, int64_t gpu_ps)
 
 /* An asynchronous engine has prepared the next step before the GPU needs it: what host time its fit
  * leaves is part of the segment. A synchronous one shows its host time as gaps. */
-static struct tr_work work_of(const struct tr_device *d, const struct tr_step *step)
+static struct tr_work work_of(const struct tr_device *d, const struct pod *p,
+                              const struct tr_step *step)
 {
-    const struct tr_steptime *st = d->cfg.engine.steptime;
+    const struct tr_steptime *st = p->steptime;
     struct tr_work w = {.gpu_ps = step->duration_ps};
     if (st->async && d->cfg.n_pods > 1) {
         w.gaps = d->cfg.yields;
@@ -191,7 +196,7 @@ static void find_stretch(struct tr_device *d, const struct pod *p)
 /* Fills the pod's pipeline: one step for a synchronous engine, two for an asynchronous one. */
 static void pod_fill(struct tr_device *d, struct pod *p)
 {
-    int depth = d->cfg.engine.async ? 2 : 1;
+    int depth = p->async ? 2 : 1;
     while (p->in_flight < depth) {
         struct tr_step *step = &p->step[(p->first + p->in_flight) & 1];
         if (!tr_engine_schedule(p->engine, d->now_ns, step)) {
@@ -200,7 +205,7 @@ static void pod_fill(struct tr_device *d, struct pod *p)
                 continue; /* the call only made room */
             break;
         }
-        struct tr_work w = work_of(d, step);
+        struct tr_work w = work_of(d, p, step);
         hw_post(d, p->number, &w);
         p->in_flight++;
         d->live++;
@@ -227,7 +232,7 @@ static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost
 static void new_demands(struct tr_device *d, const struct pod *p)
 {
     for (int k = 0; d->mps && k < 2; k++) {
-        struct tr_work w = work_of(d, &p->step[(p->first + k) & 1]);
+        struct tr_work w = work_of(d, p, &p->step[(p->first + k) & 1]);
         tr_overlap_demand(&d->overlap, p->number, k, &w);
     }
 }

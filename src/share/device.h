@@ -1,10 +1,10 @@
 /* device: the engines on one piece of GPU hardware, and the requests on their way to them.
  *
- * A device is a whole card or one MIG instance: an engine per pod, and what decides who runs when:
- * a ring, or under MPS an overlap. Parts of a card that MIG separates do not couple, so they are
- * devices of their own. The device moves requests from its inbox to the engines when they reach
- * them (API time after they were sent), asks idle engines for steps, posts steps to the hardware
- * and tells engines when they end.
+ * A device is a whole card or one MIG instance: an engine per pod, all alike or each of its own
+ * kind, and what decides who runs when: a ring, or under MPS an overlap. Parts of a card that MIG
+ * separates do not couple, so they are devices of their own. The device moves requests from its
+ * inbox to the engines when they reach them (API time after they were sent), asks idle engines for
+ * steps, posts steps to the hardware and tells engines when they end.
  *
  * It has no clock: tr_device_advance processes what happens before a moment, in the order of (time,
  * kind, sequence): arrivals, then ends of steps. Simulation and emulation drive the same object.
@@ -26,7 +26,10 @@
 #define TR_SYNC_GAP_MAX_PS INT64_C(100000000) /* 0.1 ms */
 
 struct tr_device_config {
-    struct tr_engine_config engine; /* of every pod */
+    struct tr_engine_config engine; /* of every pod, where they are alike */
+    /* By pod, where they are not; must stay as long as the device. NULL: `engine` is every pod's.
+     */
+    const struct tr_engine_config *engines;
     int n_pods;
     int first_pod;           /* number of the first pod in the fleet, for records and traces */
     enum tr_sharing sharing; /* of the pods: MPS overlaps them, all else takes turns */
@@ -45,6 +48,13 @@ struct tr_trace_event {
     const struct tr_step *step;
 };
 typedef void tr_trace_sink(void *arg, const struct tr_trace_event *event);
+
+/* What pod `pod` runs. */
+static inline const struct tr_engine_config *
+tr_device_engine_config(const struct tr_device_config *config, int pod)
+{
+    return config->engines != NULL ? &config->engines[pod] : &config->engine;
+}
 
 struct tr_device;
 

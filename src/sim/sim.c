@@ -9,7 +9,10 @@
 
 struct run {
     const struct tr_sim_config *cfg;
-    struct tr_outcome outcome;
+    int n_workloads;
+    struct tr_sim_aim lone;
+    const struct tr_sim_aim *aims; /* by workload, as are: */
+    struct tr_outcome *outcomes;   /* in the result */
     int64_t last_departures, events_since;
     int64_t departures;
     bool over; /* the answer is no */
@@ -73,22 +76,22 @@ void tr_spikes_free(struct tr_spikes *s)
 
 /* ---- deciding early -------------------------------------------------------------------------- */
 
-/* Can some objective no longer be met, whatever comes? With a sample of the GPUs `expected` is
- * itself an estimate, and so is the answer. */
-static bool missed(const struct run *run, const struct tr_fleet *fleet, int64_t now_ns)
+/* Can some objective of workload `w` no longer be met, whatever comes? With a sample of the GPUs
+ * `expected` is itself an estimate, and so is the answer. */
+static bool missed(const struct run *run, const struct tr_fleet *fleet, int w, int64_t now_ns)
 {
-    const struct tr_sim_config *cfg = run->cfg;
-    const struct tr_outcome *o = &run->outcome;
-    bool spikes = cfg->slo->spikes_only;
-    int64_t total = spikes ? (cfg->spikes != NULL ? cfg->spikes->in_spike : 0) : cfg->expected;
-    if (!cfg->decide || total <= 0)
+    const struct tr_sim_aim *aim = &run->aims[w];
+    const struct tr_outcome *o = &run->outcomes[w];
+    bool spikes = aim->slo->spikes_only;
+    int64_t total = spikes ? (aim->spikes != NULL ? aim->spikes->in_spike : 0) : aim->expected;
+    if (!run->cfg->decide || total <= 0)
         return false;
-    for (int i = 0; i < cfg->slo->n; i++) {
-        const struct tr_objective *obj = &cfg->slo->objective[i];
+    for (int i = 0; i < aim->slo->n; i++) {
+        const struct tr_objective *obj = &aim->slo->objective[i];
         int64_t outside =
             spikes ? o->spike_offered - o->spike_inside[i] : o->offered - o->inside[i];
         if (!spikes && obj->metric != TR_TPOT)
-            outside += tr_fleet_waiting_since(fleet, now_ns - obj->limit_ns, cfg->warmup);
+            outside += tr_fleet_waiting_since(fleet, w, now_ns - obj->limit_ns, run->cfg->warmup);
         if ((double)(total - outside) < obj->fraction * (double)total)
             return true;
     }
@@ -100,15 +103,17 @@ static bool missed(const struct run *run, const struct tr_fleet *fleet, int64_t 
 static void on_record(void *arg, const struct tr_record *r)
 {
     struct run *run = arg;
-    int64_t inside = run->outcome.inside_all;
+    struct tr_outcome *o = &run->outcomes[r->workload];
+    const struct tr_sim_aim *aim = &run->aims[r->workload];
+    int64_t inside = o->inside_all;
     run->departures++;
     if (run->cfg->on_record != NULL)
         run->cfg->on_record(run->cfg->on_record_arg, r);
     if (r->id < run->cfg->warmup)
         return;
-    tr_outcome_add(&run->outcome, run->cfg->slo, r, tr_spikes_at(run->cfg->spikes, r->arrival_ns));
+    tr_outcome_add(o, aim->slo, r, tr_spikes_at(aim->spikes, r->arrival_ns));
     if (run->cfg->fleet.parts > 1)
-        run->outside[run->part_of[r->pod % run->pods_per_gpu]] += run->outcome.inside_all == inside;
+        run->outside[run->part_of[r->pod % run->pods_per_gpu]] += o->inside_all == inside;
 }
 
 static void find_parts(struct run *run, const struct tr_fleet_config *fleet)
@@ -146,7 +151,9 @@ static int look(struct run *run, struct tr_fleet *fleet, int64_t now_ns,
         return tr_err_set(err, TR_EINTR, "interrupted after %" PRId64 " simulated requests",
                           run->departures);
     result->queue_overflow = cfg->max_queue > 0 && tr_fleet_waiting(fleet) > cfg->max_queue;
-    run->over = result->queue_overflow || missed(run, fleet, now_ns);
+    run->over = result->queue_overflow;
+    for (int w = 0; w < run->n_workloads && !run->over; w++)
+        run->over = missed(run, fleet, w, now_ns);
     return TR_OK;
 }
 
@@ -163,7 +170,7 @@ static void tell(const struct tr_sim_config *cfg, const struct tr_sim_result *re
 static uint64_t fold(uint64_t hash, const struct tr_arrival *a)
 {
     uint64_t lengths = (uint64_t)a->prompt_tok << 32 | (uint32_t)a->output_tok;
-    uint64_t who = (uint64_t)a->session << 20 ^ (uint64_t)a->tenant;
+    uint64_t who = (uint64_t)a->session << 20 ^ (uint64_t)a->tenant ^ (uint64_t)a->workload << 52;
     hash = (hash ^ (uint64_t)a->time_ns) * UINT64_C(0xbf58476d1ce4e5b9);
     hash = (hash ^ hash >> 29 ^ lengths ^ who << 7) * UINT64_C(0x94d049bb133111eb);
     return hash ^ hash >> 32;
@@ -180,6 +187,7 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
                        .arrival_ns = a.time_ns,
                        .prompt_tok = a.prompt_tok,
                        .output_tok = a.output_tok,
+                       .workload = a.workload,
                        .tenant = a.tenant,
                        .priority = a.priority,
                        .chain = a.chain},
@@ -223,7 +231,7 @@ static int drain(struct run *run, struct tr_fleet *fleet, int64_t from_ns, struc
 /* Nobody is lost and nobody is counted twice, however the run ended. */
 static void check_balance(const struct run *run, const struct tr_sim_result *result)
 {
-    const struct tr_outcome *o = &run->outcome;
+    const struct tr_outcome *o = &result->outcome;
     int64_t at_most = TR_MIN(run->departures, result->requests);
     tr_debug_assert(run->departures + result->fleet.inside == result->requests);
     tr_debug_assert(o->done + o->rejected + o->timed_out + o->aborted == o->offered);
@@ -234,14 +242,45 @@ static void check_balance(const struct run *run, const struct tr_sim_result *res
     tr_debug_assert(o->offered <= at_most && (run->cfg->warmup > 0 || o->offered == at_most));
 }
 
+static void begin(struct run *run, struct tr_sim_result *result)
+{
+    const struct tr_sim_config *cfg = run->cfg;
+    *result = (struct tr_sim_result){0};
+    run->n_workloads = TR_MAX(cfg->fleet.n_workloads, 1);
+    run->lone = (struct tr_sim_aim){cfg->slo, cfg->spikes, cfg->expected};
+    run->aims = run->n_workloads > 1 ? cfg->aims : &run->lone;
+    result->n_workloads = run->n_workloads;
+    run->outcomes = &result->outcome;
+    if (run->n_workloads > 1)
+        run->outcomes = result->by_workload =
+            tr_calloc((size_t)run->n_workloads, sizeof *result->by_workload);
+    tr_outcome_init(&result->outcome);
+    for (int w = 0; w < run->n_workloads; w++) {
+        tr_outcome_init(&run->outcomes[w]);
+        run->outcomes[w].by_priority = cfg->fleet.workload[w].priorities != NULL;
+    }
+    find_parts(run, &cfg->fleet);
+}
+
+/* What became of all, from what became of each workload's. */
+static void end(struct run *run, bool broken, struct tr_sim_result *result)
+{
+    for (int w = 0; w < run->n_workloads; w++) {
+        run->outcomes[w].stopped_early = run->over || broken;
+        if (result->by_workload != NULL)
+            tr_outcome_merge(&result->outcome, &result->by_workload[w]);
+    }
+    memcpy(result->outside, run->outside, sizeof result->outside);
+    result->meets = !run->over && !broken;
+    for (int w = 0; w < run->n_workloads && result->meets; w++)
+        result->meets = tr_outcome_meets(&run->outcomes[w], run->aims[w].slo);
+}
+
 int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
                struct tr_sim_result *result, struct tr_err *err)
 {
     struct run run = {.cfg = config};
-    *result = (struct tr_sim_result){0};
-    tr_outcome_init(&run.outcome);
-    find_parts(&run, &config->fleet);
-    run.outcome.by_priority = config->fleet.priorities != NULL;
+    begin(&run, result);
     struct tr_fleet *fleet = tr_fleet_new(&config->fleet, on_record, &run);
     if (config->trace != NULL)
         tr_fleet_trace(fleet, config->trace, config->trace_arg);
@@ -249,17 +288,19 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
     int rc = feed(&run, fleet, src, result, err);
     if (rc == TR_OK && !run.over)
         rc = drain(&run, fleet, TR_MAX(tr_source_span_ns(src), 0), err);
-    run.outcome.stopped_early = run.over || rc < 0;
-    result->outcome = run.outcome;
-    memcpy(result->outside, run.outside, sizeof result->outside);
-    result->fleet = tr_fleet_stats(fleet, TR_MAX(run.outcome.end_ns, tr_source_span_ns(src)));
+    end(&run, rc < 0, result);
+    result->fleet = tr_fleet_stats(fleet, TR_MAX(result->outcome.end_ns, tr_source_span_ns(src)));
     check_balance(&run, result);
-    result->meets = !run.over && rc == TR_OK && tr_outcome_meets(&run.outcome, config->slo);
     tr_fleet_free(fleet);
     return rc;
 }
 
 void tr_sim_result_free(struct tr_sim_result *r)
 {
+    int n = r->by_workload != NULL ? r->n_workloads : 0;
+    for (int w = 0; w < n; w++)
+        tr_outcome_free(&r->by_workload[w]);
+    free(r->by_workload);
+    r->by_workload = NULL;
     tr_outcome_free(&r->outcome);
 }

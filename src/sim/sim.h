@@ -1,6 +1,7 @@
 /* sim: one run: traffic through a fleet to an outcome.
  *
- * The same source and seed give the same bytes. A run that serves a yes-or-no question may stop as
+ * The traffic may be of several workloads (tr_source_merge) with objectives of their own. The same
+ * source and seed give the same bytes. A run that serves a yes-or-no question may stop as
  * soon as enough requests have missed (`decide`). A run that has processed its event budget without
  * a request leaving reports a bug instead of hanging.
  */
@@ -24,14 +25,22 @@ void tr_spikes_find(struct tr_spikes *s, struct tr_source *src);
 bool tr_spikes_at(const struct tr_spikes *s, int64_t time_ns);
 void tr_spikes_free(struct tr_spikes *s);
 
+/* What the requests of one of several workloads are held to, as in tr_sim_config. */
+struct tr_sim_aim {
+    const struct tr_slo *slo;
+    const struct tr_spikes *spikes;
+    int64_t expected;
+};
+
 struct tr_sim_config {
     struct tr_fleet_config fleet;
-    const struct tr_slo *slo;
+    const struct tr_slo *slo;       /* of the only workload, as the next two */
     const struct tr_spikes *spikes; /* NULL: none */
     int64_t expected;               /* requests that will count, for `decide`; 0: unknown */
+    const struct tr_sim_aim *aims;  /* by workload, where the fleet has several */
     int64_t warmup;                 /* the first so many requests do not count */
-    bool decide;                    /* stop when it is certain that the objectives are not met */
-    int64_t max_queue;              /* stop, not met, when more requests wait; 0: no limit */
+    bool decide;       /* stop when it is certain that some workload's objectives are not met */
+    int64_t max_queue; /* stop, not met, when more requests wait; 0: no limit */
     const atomic_int *stop;
     _Atomic int64_t *simulated; /* progress: requests simulated so far, added to; may be NULL */
     tr_engine_sink *on_record;  /* NULL, or hears every record */
@@ -41,11 +50,13 @@ struct tr_sim_config {
 };
 
 struct tr_sim_result {
-    struct tr_outcome outcome;
+    struct tr_outcome outcome; /* of all requests, each by its own workload's objectives */
+    int n_workloads;
+    struct tr_outcome *by_workload; /* where there are several, else NULL */
     int64_t
         outside[TR_MAX_PARTS]; /* some objective, by part of the GPUs, where they have several */
     struct tr_fleet_stats fleet;
-    bool meets;
+    bool meets; /* every workload its own objectives */
     bool queue_overflow;
     int64_t requests; /* simulated */
     /* Of all arrivals routed, simulated or not: how many, and a hash of their times, lengths,

@@ -20,6 +20,14 @@ static int32_t draw_tenant(const struct tr_source *src, uint64_t index)
     return lo;
 }
 
+/* What the prompts of one workload share, no other's do. */
+static uint64_t key_of(const struct tr_source *src, uint64_t key)
+{
+    const struct tr_traffic *t = src->traffic;
+
+    return src->workload ? tr_rng_u64(key, t->workload_stream, (uint64_t)src->workload) : key;
+}
+
 static void add_run(struct tr_chain *chain, uint64_t key, int32_t end_tok)
 {
     chain->own[chain->n++] = (struct tr_run){key, end_tok};
@@ -35,7 +43,7 @@ static void add_system_prompt(const struct tr_source *src, uint64_t index, int32
     if (t->system_variants > 1)
         variant = (uint64_t)(tr_rng_unit(src->seed, t->system_stream, index) *
                              (double)t->system_variants);
-    add_run(chain, tr_rng_u64(0, t->system_key_stream, variant), end_tok);
+    add_run(chain, key_of(src, tr_rng_u64(0, t->system_key_stream, variant)), end_tok);
 }
 
 /* Whose a turn is and what its prompt shares. */
@@ -46,7 +54,8 @@ static void fill_session(const struct tr_source *src, uint64_t session, int32_t 
     out->session = (int64_t)session;
     if (system_tok)
         add_system_prompt(src, session, system_tok, &out->chain);
-    add_run(&out->chain, tr_rng_u64(0, src->traffic->session_key_stream, session), TR_CHAIN_OPEN);
+    uint64_t key = tr_rng_u64(0, src->traffic->session_key_stream, session);
+    add_run(&out->chain, key_of(src, key), TR_CHAIN_OPEN);
 }
 
 /* The same of a request that belongs to no session. */
@@ -63,7 +72,7 @@ static inline void fill_alone(const struct tr_source *src, struct tr_arrival *ou
 /* A trace that begins anew shares nothing with the lap before. */
 static uint64_t lap_key(const struct tr_source *src, uint64_t key, uint64_t lap)
 {
-    return lap ? tr_rng_u64(key, src->traffic->lap_stream, lap) : key;
+    return key_of(src, lap ? tr_rng_u64(key, src->traffic->lap_stream, lap) : key);
 }
 
 /* All runs of the trace as they are in this lap and under the variation, made when first needed. */
@@ -72,7 +81,7 @@ static const struct tr_run *runs_of_lap(struct tr_source *src, uint64_t lap)
     const struct tr_trace *trace = &src->traffic->trace;
     bool scaled = src->varied && src->varied->v.prompt != 1.0;
 
-    if (lap == 0 && !scaled)
+    if (lap == 0 && !scaled && !src->workload)
         return trace->runs;
     tr_grow(&src->lap_runs, &src->n_laps, lap + 1, sizeof(*src->lap_runs));
     if (!src->lap_runs[lap]) {
@@ -213,6 +222,9 @@ int tr_source_next(struct tr_source *src, struct tr_arrival *out)
     const struct tr_traffic *t = src->traffic;
     bool more = false;
 
+    if (src->kind == TR_FROM_MERGED)
+        return tr_merged_next(src, out);
+    out->workload = src->workload;
     out->priority = 0;
     out->chain = (struct tr_chain){0};
     switch (src->kind) {
@@ -241,6 +253,8 @@ int tr_source_next(struct tr_source *src, struct tr_arrival *out)
         break;
     case TR_FROM_LAPS:
         more = next_in_laps(src, out);
+        break;
+    case TR_FROM_MERGED: /* above */
         break;
     }
     src->index += more;

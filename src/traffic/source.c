@@ -136,6 +136,7 @@ static void init_streams(struct tr_traffic *t)
     t->history_stream = tr_rng_stream("traffic history key", 0, 0);
     t->system_stream = tr_rng_stream("traffic system prompt", 0, 0);
     t->system_key_stream = tr_rng_stream("traffic system prompt key", 0, 0);
+    t->workload_stream = tr_rng_stream("traffic workload", 0, 0);
     t->session_key_stream = tr_rng_stream("traffic session key", 0, 0);
 }
 
@@ -200,6 +201,10 @@ int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_
 
 void tr_source_rewind(struct tr_source *src)
 {
+    if (src->kind == TR_FROM_MERGED) {
+        tr_merged_rewind(src);
+        return;
+    }
     src->index = 0;
     src->gaps = 0.0;
     src->moved_to = 0;
@@ -214,6 +219,10 @@ void tr_source_keep(struct tr_source *src, int64_t most)
     struct tr_arrival a;
     size_t cap = 0, cap_sessions = 0, cap_system = 0;
 
+    if (src->kind == TR_FROM_MERGED) {
+        tr_merged_keep(src, most);
+        return;
+    }
     bool drawn = src->kind == TR_FROM_LENGTHS || src->kind == TR_FROM_SESSIONS;
     if (!drawn || src->n || src->varied) /* a capacity run has an n */
         return;
@@ -249,9 +258,12 @@ static void start_at_rate(struct tr_source *src)
 
 struct tr_source *tr_source_clone(const struct tr_source *src)
 {
+    if (src->kind == TR_FROM_MERGED)
+        return tr_merged_clone(src);
     struct tr_source *copy = source_new(src->traffic, src->kind, src->seed);
 
     copy->span_ns = src->span_ns;
+    copy->workload = src->workload;
     copy->rate = src->rate;
     copy->n = src->n;
     if (src->sessions.most)
@@ -265,6 +277,7 @@ struct tr_source *tr_source_clone(const struct tr_source *src)
 struct tr_source *tr_source_poisson_like(const struct tr_source *src, double rate, int64_t n,
                                          uint64_t seed)
 {
+    tr_assert(src->kind != TR_FROM_MERGED);
     struct tr_traffic *t = src->traffic;
     struct tr_source *like = source_new(t,
                                         t->has_sessions         ? TR_FROM_SESSIONS
@@ -293,6 +306,8 @@ int64_t tr_source_span_ns(const struct tr_source *src)
 
 int tr_source_tenants(const struct tr_source *src)
 {
+    if (src->kind == TR_FROM_MERGED)
+        return tr_merged_tenants(src);
     return src->traffic->n_tenants;
 }
 
@@ -300,6 +315,10 @@ void tr_source_close(struct tr_source *src)
 {
     if (!src)
         return;
+    if (src->kind == TR_FROM_MERGED) {
+        tr_merged_close(src);
+        return;
+    }
     for (size_t i = 0; i < src->n_laps; i++)
         free(src->lap_runs[i]);
     free(src->lap_runs);

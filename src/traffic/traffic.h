@@ -21,6 +21,7 @@ struct tr_arrival {
     int64_t time_ns;
     int32_t prompt_tok; /* >= 1 */
     int32_t output_tok; /* >= 1 */
+    int32_t workload;   /* 0 but in a merged source */
     int32_t tenant;     /* 0.. */
     int32_t priority;
     int64_t session; /* -1: none; equal numbers go to the same pod under session-affine routing */
@@ -162,6 +163,14 @@ struct tr_variation {
  * prompt shares is replaced by its first `shared` x tokens. A capacity run of it keeps prompt and
  * shared. */
 struct tr_source *tr_source_vary(const struct tr_source *src, const struct tr_variation *v);
+
+/* Several sources as one, in the order of (time, workload): arrivals of sources[w] have workload w,
+ * and their prompts share nothing with those of other workloads. Takes the sources over. Tenants
+ * and sessions stay numbered by workload. Sources opened with the same seed draw the same numbers:
+ * give each its own. It can be neither varied nor the model of a capacity run: vary the sources
+ * before.
+ */
+struct tr_source *tr_source_merge(struct tr_source *const *sources, int n);
 
 /* ---- statistics ----------------------------------------------------------------------------- */
 

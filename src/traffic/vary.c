@@ -159,7 +159,7 @@ void tr_vary_arrival(struct tr_source *src, struct tr_arrival *a)
 struct tr_source *tr_source_vary(const struct tr_source *src, const struct tr_variation *v)
 {
     tr_assert(v->burst >= 0.0 && v->burst <= 100.0 && v->prompt >= 0.05 && v->prompt <= 20.0 &&
-              v->shared <= 1.0);
+              v->shared <= 1.0 && src->kind != TR_FROM_MERGED);
     struct tr_source *copy = tr_source_clone(src);
     tr_varied_release(copy->varied);
     copy->varied = NULL;

@@ -99,7 +99,7 @@ static bool same_state(struct pair *p, int64_t now_ns)
     return !differ(p, "running", tr_engine_running(p->engine), oracle_running(p->oracle), now_ns) &&
            !differ(p, "blocks", tr_engine_blocks_used(p->engine), oracle_blocks_used(p->oracle),
                    now_ns) &&
-           !differ(p, "waiting since", tr_engine_waiting_since(p->engine, since_ns, 3),
+           !differ(p, "waiting since", tr_engine_waiting_since(p->engine, 0, since_ns, 3),
                    oracle_waiting_since(p->oracle, since_ns, 3), now_ns) &&
            same_stats(p, now_ns) && same_records(p, now_ns);
 }

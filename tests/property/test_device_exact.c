@@ -1,7 +1,8 @@
 /* Devices taken in stretches and skipped rounds against the same devices taken step by step and
  * slice by slice (`exact`): whole, time-sliced, under MPS, one to four pods with prefix caches and
- * queues of their own. Records are the same to the bit, so are the counters of the hardware and of
- * every engine. That a difference of one picosecond would show is tried as well. */
+ * queues of their own, all alike or each of another kind. Records are the same to the bit, so are
+ * the counters of the hardware and of every engine. That a difference of one picosecond would show
+ * is tried as well. */
 #include "share/device.h"
 
 #include <setjmp.h>
@@ -36,9 +37,13 @@ static int teardown(void **state)
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
+enum kind { AS_DRAWN, SYNCHRONOUS, ONE_PLACE, OTHER_STEPS, N_KINDS };
+
 /* What is drawn for a device beside the workload; a fault makes the exact one another device. */
 struct setting {
     int pods;
+    bool unlike; /* pods are of these kinds */
+    enum kind kind[4];
     enum tr_sharing sharing;
     int64_t quantum_ps, switch_ps;
     int64_t quantum_fault_ps, switch_fault_ps;
@@ -48,6 +53,7 @@ struct setting {
 struct seen {
     int64_t steps, alone, together, slices, crossed, evicted, hits_tok, preemptions;
     int64_t devices[3]; /* by sharing */
+    int64_t unlike[3];
 };
 
 static void make_setting(struct setting *s, uint64_t seed, bool rounded)
@@ -55,6 +61,9 @@ static void make_setting(struct setting *s, uint64_t seed, bool rounded)
     struct draw d = {seed, tr_rng_stream("device exact", 0, 0), 0};
     s->pods = (int)between(&d, 1, 4);
     s->sharing = s->pods == 1 ? TR_SOLO : between(&d, 0, 3) > 0 ? TR_TIMESLICE : TR_MPS;
+    s->unlike = s->pods > 1 && between(&d, 0, 1);
+    for (int i = 0; i < 4; i++)
+        s->kind[i] = (enum kind)between(&d, 0, N_KINDS - 1);
     s->quantum_ps = between(&d, 1, (int64_t[]){4, 20, 200, 2000}[between(&d, 0, 3)]) * 1000000;
     s->switch_ps = between(&d, 0, 1) * between(&d, 0, 120) * 1000000;
     if (rounded) {
@@ -105,10 +114,28 @@ static void look(void *arg, const struct tr_trace_event *ev)
     all->seen->together += !alone && calm;
 }
 
+static struct tr_engine_config engine_of(const struct workload *w, enum kind kind)
+{
+    struct tr_engine_config e = w->cfg;
+    if (kind == SYNCHRONOUS)
+        e.async = e.stop_token = false;
+    if (kind == ONE_PLACE)
+        e.max_num_seqs = 1;
+    if (kind == OTHER_STEPS)
+        e.steptime = e.steptime == &tables.plain ? &tables.rounded : &tables.plain;
+    if (!e.async)
+        e.steptime = &synchronous;
+    return e;
+}
+
 static void run_device(const struct workload *w, const struct setting *s, bool exact,
                        struct result *out)
 {
-    struct tr_device_config cfg = {.engine = w->cfg,
+    struct tr_engine_config engines[4];
+    for (int i = 0; i < s->pods; i++)
+        engines[i] = engine_of(w, s->kind[i]);
+    struct tr_device_config cfg = {.engine = engine_of(w, AS_DRAWN),
+                                   .engines = s->unlike ? engines : NULL,
                                    .n_pods = s->pods,
                                    .sharing = s->sharing,
                                    .quantum_ps = s->quantum_ps,
@@ -118,8 +145,6 @@ static void run_device(const struct workload *w, const struct setting *s, bool e
         cfg.quantum_ps += s->quantum_fault_ps;
         cfg.switch_ps += s->switch_fault_ps;
     }
-    if (!w->cfg.async)
-        cfg.engine.steptime = &synchronous;
     struct tr_device *d = tr_device_new(&cfg, keep, out);
     if (exact)
         tr_device_trace(d, look, out);
@@ -210,9 +235,11 @@ static bool parts(void *arg, const struct workload *w)
         h->seen.preemptions += exact.engine[i].preemptions;
     }
     h->seen.devices[h->setting.sharing]++;
+    h->seen.unlike[h->setting.sharing] += h->setting.unlike;
     h->seen.slices += exact.hardware.slices;
     /* An end, or a gap in a step, breaks at most two rounds: what is beyond can be skipped. */
-    int64_t broken = exact.events * (w->cfg.async ? 1 : 1 + TR_SYNC_GAPS) * 2 * h->setting.pods;
+    bool gaps = !w->cfg.async || h->setting.unlike;
+    int64_t broken = exact.events * (gaps ? 1 + TR_SYNC_GAPS : 1) * 2 * h->setting.pods;
     h->seen.crossed += TR_MAX(exact.hardware.slices - broken, 0);
     h->what = exact.n < w->n ? "what is left in the device at the end"
                              : compare(&fast, &exact, h->setting.pods);
@@ -255,6 +282,8 @@ static void a_device_is_the_same_step_by_step_and_slice_by_slice(void **state)
         {"whole devices", h.seen.devices[TR_SOLO], DEVICES / 6},
         {"time-sliced devices", h.seen.devices[TR_TIMESLICE], DEVICES / 3},
         {"devices under MPS", h.seen.devices[TR_MPS], DEVICES / 8},
+        {"time-sliced devices of unlike pods", h.seen.unlike[TR_TIMESLICE], DEVICES / 6},
+        {"devices of unlike pods under MPS", h.seen.unlike[TR_MPS], DEVICES / 16},
         {"steps", h.seen.steps, 100 * DEVICES},
         {"decodes of a pod alone on the card", h.seen.alone, 30 * DEVICES},
         {"decodes of pods beside others that decode", h.seen.together, 60 * DEVICES},

@@ -304,8 +304,7 @@ static uint64_t arrivals_of(int gpus, int parts, int pods, enum tr_router router
     struct tr_sim_config cfg = {.fleet = {.gpus = gpus,
                                           .parts = parts,
                                           .simulated_gpus = gpus > 4 ? 2 : 0,
-                                          .router = router,
-                                          .n_tenants = 3,
+                                          .workload = {{.router = router, .n_tenants = 3}},
                                           .seed = 5},
                                 .slo = &slo};
     for (int i = 0; i < parts; i++)

@@ -50,9 +50,11 @@ static const struct tr_slo no_slo = {.n = 0};
 /* `gpus` cards, each shared by `pods` engines of `places` places. */
 static struct tr_sim_config config(int gpus, int pods, int places, enum tr_router router)
 {
-    struct tr_sim_config cfg = {
-        .fleet = {.gpus = gpus, .parts = 1, .router = router, .n_tenants = 1, .seed = 7},
-        .slo = &no_slo};
+    struct tr_sim_config cfg = {.fleet = {.gpus = gpus,
+                                          .parts = 1,
+                                          .workload = {{.router = router, .n_tenants = 1}},
+                                          .seed = 7},
+                                .slo = &no_slo};
     cfg.fleet.device[0] = (struct tr_device_config){
         .engine = {.steptime = &steptime,
                    .max_num_batched_tokens = 2048,

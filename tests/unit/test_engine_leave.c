@@ -188,9 +188,9 @@ static void those_certain_to_be_late_are_counted(void **state)
         rig_add(&rig, id, 10, 9);
         rig_run(&rig, 1);
     }
-    assert_int_equal(tr_engine_waiting_since(rig.engine, 100 * MS, 0), 4); /* 0 has begun */
-    assert_int_equal(tr_engine_waiting_since(rig.engine, 3 * MS, 0), 2);   /* came at 1 and 2 ms */
-    assert_int_equal(tr_engine_waiting_since(rig.engine, 100 * MS, 3), 2);
+    assert_int_equal(tr_engine_waiting_since(rig.engine, 0, 100 * MS, 0), 4); /* 0 has begun */
+    assert_int_equal(tr_engine_waiting_since(rig.engine, 0, 3 * MS, 0), 2); /* came at 1 and 2 ms */
+    assert_int_equal(tr_engine_waiting_since(rig.engine, 0, 100 * MS, 3), 2);
     rig_close(&rig);
 }
 

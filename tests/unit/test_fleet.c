@@ -45,8 +45,7 @@ static struct tr_fleet_config config(int gpus, int first, int second, enum tr_ro
     struct tr_fleet_config f = {.gpus = gpus,
                                 .parts = second > 0 ? 2 : 1,
                                 .device = {d, d},
-                                .router = router,
-                                .n_tenants = 1,
+                                .workload = {{.router = router, .n_tenants = 1}},
                                 .seed = 42};
     f.device[1].n_pods = second;
     return f;
@@ -68,7 +67,7 @@ static struct tr_fleet_stats run(const struct tr_fleet_config *cfg, int n, int s
     struct tr_fleet *f = tr_fleet_new(cfg, kept_sink, out);
     for (int id = 0; id < n; id++) {
         struct tr_fleet_request q = request(id, id * MS);
-        q.engine.tenant = id % cfg->n_tenants;
+        q.engine.tenant = id % cfg->workload[0].n_tenants;
         q.session = sessions > 0 ? id % sessions : -1;
         simulated += tr_fleet_send(f, &q, &events);
     }
@@ -107,7 +106,7 @@ static void run_divided(unsigned busy, struct kept *out)
 {
     struct tr_fleet_config cfg = config(1, 2, 2, TR_ROUTE_TENANT);
     int64_t events = 0;
-    cfg.n_tenants = 4;
+    cfg.workload[0].n_tenants = 4;
     kept_open(out, 8);
     struct tr_fleet *f = tr_fleet_new(&cfg, kept_sink, out);
     for (int id = 0; id < 8; id++) {
@@ -241,7 +240,7 @@ static void a_tenant_has_pods_of_its_own(void **state)
     struct tr_fleet_config cfg = config(2, 5, 0, TR_ROUTE_TENANT);
     struct kept k;
     int count[10];
-    cfg.n_tenants = 4;
+    cfg.workload[0].n_tenants = 4;
     run(&cfg, 12000, 0, &k);
     for (int i = 0; i < 12000; i++)
         assert_int_equal(k.record[i].pod % 4, i % 4);
@@ -254,7 +253,7 @@ static void a_tenant_has_pods_of_its_own(void **state)
         assert_true(fabs(unevenness(own, n, 3000)) < 4);
     }
     free(k.record);
-    cfg.n_tenants = 25; /* more than pods: they double up */
+    cfg.workload[0].n_tenants = 25; /* more than pods: they double up */
     run(&cfg, 500, 0, &k);
     for (int i = 0; i < 500; i++)
         assert_int_equal(k.record[i].pod, i % 25 % 10);
@@ -287,7 +286,7 @@ static void a_sample_is_the_first_gpus_of_the_whole(void **state)
     for (size_t r = 0; r < TR_LEN(routers); r++) {
         struct tr_fleet_config cfg = config(10, 1, 2, routers[r]);
         struct kept all, some;
-        cfg.n_tenants = 7;
+        cfg.workload[0].n_tenants = 7;
         run(&cfg, 3000, 500, &all);
         cfg.simulated_gpus = 3;
         struct tr_fleet_stats s = run(&cfg, 3000, 500, &some);

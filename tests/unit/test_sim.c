@@ -90,9 +90,11 @@ static struct tr_source *steady(double rate, double seconds, struct tr_length pr
 
 static struct tr_sim_config config(int gpus, int pods, int places, const struct tr_slo *slo)
 {
-    struct tr_sim_config cfg = {
-        .fleet = {.gpus = gpus, .parts = 1, .router = TR_ROUTE_RANDOM, .n_tenants = 1, .seed = 7},
-        .slo = slo};
+    struct tr_sim_config cfg = {.fleet = {.gpus = gpus,
+                                          .parts = 1,
+                                          .workload = {{.router = TR_ROUTE_RANDOM, .n_tenants = 1}},
+                                          .seed = 7},
+                                .slo = slo};
     cfg.fleet.device[0] = (struct tr_device_config){
         .engine = {.steptime = &steptime,
                    .max_num_batched_tokens = 2048,
