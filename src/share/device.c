@@ -1,4 +1,4 @@
-/* Engines on a ring or an overlap. */
+/* Engines on their hardware: a ring, an overlap, or alone. */
 #include "share/device.h"
 
 #include <stdlib.h>
@@ -22,10 +22,11 @@ struct pod {
 
 struct tr_device {
     struct tr_device_config cfg;
-    bool mps;
+    enum { LONE, RING, OVERLAP } kind;
     union {
+        struct tr_lone lone;
         struct tr_ring ring;
-        struct tr_overlap overlap; /* mps */
+        struct tr_overlap overlap;
     };
     struct pod pod[TR_MAX_PODS];
     struct tr_stretch stretch[TR_MAX_PODS]; /* of each pod */
@@ -67,6 +68,24 @@ static void pod_sink(void *arg, const struct tr_record *record)
     p->device->sink(p->device->sink_arg, &r);
 }
 
+/* One pod alone takes no turns; on the ring, slice by slice, it is the oracle of that. */
+static void hw_init(struct tr_device *d)
+{
+    const struct tr_device_config *cfg = &d->cfg;
+    if (cfg->sharing == TR_MPS) {
+        d->kind = OVERLAP;
+        tr_overlap_init(&d->overlap, cfg->n_pods,
+                        cfg->sharpness > 0 ? cfg->sharpness : TR_MPS_SHARPNESS);
+    } else if (cfg->n_pods == 1 && !cfg->exact) {
+        d->kind = LONE;
+        tr_lone_init(&d->lone);
+    } else {
+        d->kind = RING;
+        tr_ring_init(&d->ring, cfg->n_pods, cfg->quantum_ps, cfg->switch_ps);
+        d->ring.exact = cfg->exact;
+    }
+}
+
 struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine_sink *sink,
                                 void *sink_arg)
 {
@@ -74,14 +93,7 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
     d->cfg = *config;
     d->sink = sink;
     d->sink_arg = sink_arg;
-    d->mps = config->sharing == TR_MPS;
-    if (d->mps) {
-        tr_overlap_init(&d->overlap, config->n_pods,
-                        config->sharpness > 0 ? config->sharpness : TR_MPS_SHARPNESS);
-    } else {
-        tr_ring_init(&d->ring, config->n_pods, config->quantum_ps, config->switch_ps);
-        d->ring.exact = config->exact;
-    }
+    hw_init(d);
     for (int i = 0; i < config->n_pods; i++) {
         const struct tr_engine_config *e = tr_device_engine_config(config, i);
         d->pod[i] = (struct pod){.device = d, .number = i, .async = e->async};
@@ -115,24 +127,33 @@ void tr_device_trace(struct tr_device *d, tr_trace_sink *sink, void *arg)
 
 static void hw_post(struct tr_device *d, int ctx, const struct tr_work *work)
 {
-    if (d->mps)
-        tr_overlap_post(&d->overlap, ctx, d->now_ns, work);
-    else
+    if (d->kind == LONE)
+        tr_lone_post(&d->lone, d->now_ns, work);
+    else if (d->kind == RING)
         tr_ring_post(&d->ring, ctx, d->now_ns, work);
+    else
+        tr_overlap_post(&d->overlap, ctx, d->now_ns, work);
 }
 
-static int hw_advance(struct tr_device *d, int64_t until_ns, int *ctx, int64_t *end_ns,
-                      int64_t *lost_ps)
+static bool hw_advance(struct tr_device *d, int64_t until_ns, int *ctx, int64_t *end_ns,
+                       int64_t *lost_ps)
 {
-    return d->mps ? tr_overlap_advance(&d->overlap, until_ns, ctx, end_ns, lost_ps)
-                  : tr_ring_advance(&d->ring, until_ns, ctx, end_ns, lost_ps);
+    *ctx = 0;
+    *lost_ps = 0;
+    if (d->kind == LONE)
+        return tr_lone_advance(&d->lone, until_ns, end_ns);
+    if (d->kind == RING)
+        return tr_ring_advance(&d->ring, until_ns, ctx, end_ns, lost_ps);
+    return tr_overlap_advance(&d->overlap, until_ns, ctx, end_ns, lost_ps);
 }
 
 /* Contexts that overlap are in a stretch only one at a time, alone. */
 static bool hw_skip(struct tr_device *d, int64_t until_ns)
 {
     bool any = false;
-    if (!d->mps)
+    if (d->kind == LONE)
+        return tr_lone_skip(&d->lone, &d->stretch[0], until_ns);
+    if (d->kind == RING)
         return tr_ring_skip(&d->ring, d->stretch, until_ns);
     for (int i = 0; i < d->cfg.n_pods; i++) {
         struct tr_stretch *s = &d->stretch[i];
@@ -171,7 +192,7 @@ static struct tr_work work_of(const struct tr_device *d, const struct pod *p,
         w.gap_ps = TR_MIN(TR_SYNC_GAP_MAX_PS, host_ps / (TR_SYNC_GAPS + 1));
         w.delay_ps = host_ps - w.gaps * w.gap_ps;
     }
-    if (d->mps) {
+    if (d->kind == OVERLAP) {
         struct tr_demand demand = tr_steptime_demand(st, step);
         w.arithmetic = demand_of(demand.arithmetic_ps, w.gpu_ps);
         w.memory = demand_of(demand.memory_ps, w.gpu_ps);
@@ -231,7 +252,7 @@ static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost
 /* After a stretch its steps in flight read more context and so ask for more bandwidth. */
 static void new_demands(struct tr_device *d, const struct pod *p)
 {
-    for (int k = 0; d->mps && k < 2; k++) {
+    for (int k = 0; d->kind == OVERLAP && k < 2; k++) {
         struct tr_work w = work_of(d, p, &p->step[(p->first + k) & 1]);
         tr_overlap_demand(&d->overlap, p->number, k, &w);
     }
@@ -332,5 +353,7 @@ const struct tr_engine *tr_device_engine(const struct tr_device *d, int pod)
 
 struct tr_share_stats tr_device_stats(const struct tr_device *d)
 {
-    return d->mps ? tr_overlap_stats(&d->overlap) : tr_ring_stats(&d->ring);
+    if (d->kind == LONE)
+        return tr_lone_stats(&d->lone);
+    return d->kind == RING ? tr_ring_stats(&d->ring) : tr_overlap_stats(&d->overlap);
 }

@@ -1,10 +1,11 @@
 /* device: the engines on one piece of GPU hardware, and the requests on their way to them.
  *
  * A device is a whole card or one MIG instance: an engine per pod, all alike or each of its own
- * kind, and what decides who runs when: a ring, or under MPS an overlap. Parts of a card that MIG
- * separates do not couple, so they are devices of their own. The device moves requests from its
- * inbox to the engines when they reach them (API time after they were sent), asks idle engines for
- * steps, posts steps to the hardware and tells engines when they end.
+ * kind, and what decides who runs when: a ring, under MPS an overlap, and with one pod nothing
+ * (lone.h). Parts of a card that MIG separates do not couple, so they are devices of their own. The
+ * device moves requests from its inbox to the engines when they reach them (API time after they
+ * were sent), asks idle engines for steps, posts steps to the hardware and tells engines when they
+ * end.
  *
  * It has no clock: tr_device_advance processes what happens before a moment, in the order of (time,
  * kind, sequence): arrivals, then ends of steps. Simulation and emulation drive the same object.
@@ -13,6 +14,7 @@
 #define TR_SHARE_DEVICE_H
 
 #include "engine/engine.h"
+#include "share/lone.h"
 #include "share/overlap.h"
 #include "share/ring.h"
 

@@ -1,8 +1,7 @@
 /* The time-slice ring. See ring.h for the rules and docs/share.md for the model behind them. */
 #include "share/ring.h"
 
-#define REBASE_PS   (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
-#define MOST_PIECES 65536              /* at once: the square of it, in picoseconds, fits int64 */
+#define REBASE_PS (INT64_C(1) << 60) /* about 13 days: keeps picoseconds inside int64 */
 
 void tr_ring_init(struct tr_ring *r, int n, int64_t quantum_ps, int64_t switch_ps)
 {
@@ -170,7 +169,7 @@ static int64_t most_of(const struct tr_ring_ctx *c, const struct tr_stretch *s)
 {
     bool alike = s != NULL && c->queued == 2 && c->work[0].gaps + c->work[1].gaps == 0 &&
                  c->work[1].gpu_ps == c->work[0].gpu_ps + s->growth_ps;
-    return alike ? TR_MIN(s->most, MOST_PIECES) : 0;
+    return alike ? TR_MIN(s->most, TR_MOST_PIECES) : 0;
 }
 
 /* How long a context can run before something has to be told. */

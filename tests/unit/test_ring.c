@@ -1,5 +1,6 @@
 /* Tests of the ring: against what is known of time-slicing, and against itself taken slice by slice
  * and cut into pieces of time. */
+#include "share/lone.h"
 #include "share/ring.h"
 
 #include <math.h>
@@ -138,6 +139,42 @@ static void the_ring_is_the_same_however_it_is_advanced(void **state)
         check_same(&fast, &cut, seed, "cutting time into pieces");
         run_load(&l, true, &d, &exact_cut);
         check_same(&fast, &exact_cut, seed, "cutting slices into pieces");
+    }
+}
+
+/* Gaps, delays and idle time, looked at in the middle of them. */
+static void a_lone_context_is_a_ring_of_one(void **state)
+{
+    (void)state;
+    static struct load l;
+    for (uint64_t seed = 1; seed <= 1500; seed++) {
+        struct draw d = {seed, tr_rng_stream("lone load", 0, 0), 0};
+        struct tr_ring r;
+        struct tr_lone lone;
+        random_load(&l, &d);
+        tr_ring_init(&r, 1, l.quantum_ps, l.switch_ps);
+        tr_lone_init(&lone);
+        int posted = 0, done = 0;
+        for (int64_t now_ns = 0; done < l.n_jobs;) {
+            int64_t until_ns = now_ns + between(&d, 1, 3000000), ring_ns = 0, lone_ns = 0, lost_ps;
+            int ctx;
+            for (; posted < l.n_jobs && posted - done < l.depth; posted++) {
+                if (l.job[0][posted].from_ns > now_ns) {
+                    until_ns = TR_MIN(until_ns, l.job[0][posted].from_ns);
+                    break;
+                }
+                tr_ring_post(&r, 0, now_ns, &l.job[0][posted].work);
+                tr_lone_post(&lone, now_ns, &l.job[0][posted].work);
+            }
+            bool ended = tr_ring_advance(&r, until_ns, &ctx, &ring_ns, &lost_ps);
+            assert_int_equal(tr_lone_advance(&lone, until_ns, &lone_ns), ended);
+            assert_int_equal(lone_ns, ring_ns);
+            now_ns = ended ? ring_ns : until_ns;
+            done += ended;
+            struct tr_share_stats a = tr_ring_stats(&r), b = tr_lone_stats(&lone);
+            if (!ended && (a.busy_ns != b.busy_ns || a.slices != b.slices))
+                fail_msg("load %" PRIu64 ": a counter differs", seed);
+        }
     }
 }
 
@@ -439,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ring_is_the_same_however_it_is_advanced),
+        cmocka_unit_test(a_lone_context_is_a_ring_of_one),
         cmocka_unit_test(completions_taken_at_once_are_those_told_one_by_one),
         cmocka_unit_test(work_is_conserved),
         cmocka_unit_test(saturated_contexts_share_what_switching_leaves),
