@@ -28,6 +28,8 @@
  * p = 1; fitted to published totals of 3, 5 and 7 clients (docs/model.md, "MPS"). */
 #define TR_MPS_SHARPNESS 1.1
 
+#define TR_HOURS_PER_MONTH 730.0
+
 #define TR_MAX_STARTS    8
 #define TR_MAX_PROFILES  16
 #define TR_MAX_PARTS     8
@@ -122,7 +124,12 @@ struct tr_node_type {
     const char *name; /* "azure/Standard_NC24ads_A100_v4" */
     const struct tr_gpu *gpu;
     int gpus;
-    double usd_per_h; /* list price, on demand; NAN where none is known */
+    /* What a node costs; NAN where it is not known. */
+    double usd_per_h;             /* list price, on demand */
+    double reserved_usd_per_h;    /* committed to for one year, */
+    double reserved_3y_usd_per_h; /* or for three */
+    double spot_usd_per_h;
+    double spot_interrupts_per_h; /* how often the provider takes a spot node back */
     const char *region;
     bool mig_at_creation_only; /* the provider fixes MIG when the pool is made */
     const char *note, *source;

@@ -13,6 +13,10 @@ static const struct tr_field node_fields[] = {
     {"gpu", TR_FIELD_OTHER, 0, .required = true},
     NODE("gpus", TR_FIELD_INT, gpus, true, false, 1, 64),
     NODE("usd_per_h", TR_FIELD_NUMBER, usd_per_h, false, false, 0, 1e5),
+    NODE("reserved_usd_per_h", TR_FIELD_NUMBER, reserved_usd_per_h, false, false, 0, 1e5),
+    NODE("reserved_3y_usd_per_h", TR_FIELD_NUMBER, reserved_3y_usd_per_h, false, false, 0, 1e5),
+    NODE("spot_usd_per_h", TR_FIELD_NUMBER, spot_usd_per_h, false, false, 0, 1e5),
+    NODE("spot_interrupted", TR_FIELD_FRACTION, spot_interrupts_per_h, .required = false),
     NODE("region", TR_FIELD_TEXT, region, .required = false),
     NODE("mig_at_creation_only", TR_FIELD_BOOL, mig_at_creation_only, .required = false),
     NODE("note", TR_FIELD_TEXT, note, .required = false),
@@ -35,6 +39,21 @@ static int read_source(struct tr_arena *arena, const struct tr_node *sources,
     return TR_OK;
 }
 
+/* The file has the part of spot nodes that is taken back within a month: of a node that is taken
+ * back at random at rate r, 1 - exp(-r x 730 h). */
+static int interrupts_of(const struct tr_entry *entry, struct tr_node_type *node,
+                         struct tr_err *err)
+{
+    double taken = node->spot_interrupts_per_h;
+    if (isnan(taken))
+        return TR_OK;
+    if (taken >= 1)
+        return tr_catalog_err(err, tr_node_get(entry->map, "spot_interrupted"),
+                              "node type %s: spot_interrupted must be below 100%%", entry->name);
+    node->spot_interrupts_per_h = -tr_ln(1 - taken) / TR_HOURS_PER_MONTH;
+    return TR_OK;
+}
+
 int tr_load_nodes(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err)
 {
     struct tr_node *list = NULL, *sources = NULL;
@@ -52,10 +71,14 @@ int tr_load_nodes(struct tr_catalog *cat, const struct tr_node *root, struct tr_
     for (size_t i = 0; i < list->n && rc == TR_OK; i++) {
         struct tr_node_type *node = &cat->nodes[i];
         struct tr_entry entry;
-        node->usd_per_h = NAN; /* stays where the file has none */
+        /* Stay where the file has none. */
+        node->usd_per_h = node->reserved_usd_per_h = node->reserved_3y_usd_per_h = NAN;
+        node->spot_usd_per_h = node->spot_interrupts_per_h = NAN;
         rc = tr_load_entry(&cat->arena, "node type", list, i, &entry, err);
         if (rc == TR_OK)
             rc = tr_fields_read(&entry, node_fields, TR_LEN(node_fields), node, err);
+        if (rc == TR_OK)
+            rc = interrupts_of(&entry, node, err);
         if (rc == TR_OK)
             rc = read_source(&cat->arena, sources, &entry, &node->source, err);
         if (rc == TR_OK && tr_node_get(entry.map, "gpu")->kind != TR_NODE_SCALAR)

@@ -20,8 +20,7 @@
 #include "scenario/scenario.h"
 #include "sim/sim.h"
 
-#define TR_HOURS_PER_MONTH 730.0
-#define TR_TIE             0.05
+#define TR_TIE 0.05
 
 /* ---- lengths and ceilings ------------------------------------------------------------------- */
 

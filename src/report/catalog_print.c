@@ -63,16 +63,14 @@ static void sources_json(const char *sources, struct tr_json *j)
 }
 
 /* A table of two columns without a heading: what and its value. */
-static void fact_columns(struct tr_table *t)
+void tr_catalog_fact_columns(struct tr_table *t)
 {
     t->indent = 2;
     tr_table_column(t, TR_LEFT, NULL, "");
     tr_table_column(t, TR_PROSE, NULL, "");
 }
 
-static void fact(struct tr_table *t, const char *what, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void fact(struct tr_table *t, const char *what, const char *fmt, ...)
+void tr_catalog_fact(struct tr_table *t, const char *what, const char *fmt, ...)
 {
     struct tr_str s = {0};
     va_list ap;
@@ -176,29 +174,31 @@ static void model_facts(const struct tr_catalog *cat, const struct tr_model *m, 
     struct tr_table t = {0};
     char text[32];
     tr_str_printf(out, "%s (%s)\n\n", m->name, m->hf_id);
-    fact_columns(&t);
-    fact(&t, "num_hidden_layers", "%d", m->layers);
-    fact(&t, "hidden_size", "%d", m->hidden);
-    fact(&t, "num_attention_heads", "%d", m->heads);
-    fact(&t, "num_key_value_heads", "%d", m->kv_heads);
-    fact(&t, "head_dim", "%d", m->head_dim);
-    fact(&t, "intermediate_size", "%d", m->ffn);
-    fact(&t, "vocab_size", "%d", m->vocab);
-    fact(&t, "max_position_embeddings", "%d", m->max_positions);
-    fact(&t, "tie_word_embeddings", "%s", m->tied ? "true" : "false");
-    fact(&t, "parameters", "%s", tr_units_show_count(text, m->params));
-    fact(&t, "  in the layers", "%s", tr_units_show_count(text, m->layer_params));
-    fact(&t, "  output head", "%s", tr_units_show_count(text, m->head_params));
-    fact(&t, "  input embedding", "%s", tr_units_show_count(text, m->embed_params));
-    fact(&t, "  norms and biases", "%s", tr_units_show_count(text, m->other_params));
+    tr_catalog_fact_columns(&t);
+    tr_catalog_fact(&t, "num_hidden_layers", "%d", m->layers);
+    tr_catalog_fact(&t, "hidden_size", "%d", m->hidden);
+    tr_catalog_fact(&t, "num_attention_heads", "%d", m->heads);
+    tr_catalog_fact(&t, "num_key_value_heads", "%d", m->kv_heads);
+    tr_catalog_fact(&t, "head_dim", "%d", m->head_dim);
+    tr_catalog_fact(&t, "intermediate_size", "%d", m->ffn);
+    tr_catalog_fact(&t, "vocab_size", "%d", m->vocab);
+    tr_catalog_fact(&t, "max_position_embeddings", "%d", m->max_positions);
+    tr_catalog_fact(&t, "tie_word_embeddings", "%s", m->tied ? "true" : "false");
+    tr_catalog_fact(&t, "parameters", "%s", tr_units_show_count(text, m->params));
+    tr_catalog_fact(&t, "  in the layers", "%s", tr_units_show_count(text, m->layer_params));
+    tr_catalog_fact(&t, "  output head", "%s", tr_units_show_count(text, m->head_params));
+    tr_catalog_fact(&t, "  input embedding", "%s", tr_units_show_count(text, m->embed_params));
+    tr_catalog_fact(&t, "  norms and biases", "%s", tr_units_show_count(text, m->other_params));
     for (size_t i = 0; i < cat->n_precisions; i++) {
         snprintf(text, sizeof text, "weights, %.20s", cat->precisions[i].name);
-        fact(&t, text, "%.2f GiB", in_gib(tr_model_weight_bytes(m, &cat->precisions[i])));
+        tr_catalog_fact(&t, text, "%.2f GiB",
+                        in_gib(tr_model_weight_bytes(m, &cat->precisions[i])));
     }
-    fact(&t, "KV cache", "%s bytes per token", tr_units_show_count(text, m->kv_bytes_per_tok));
+    tr_catalog_fact(&t, "KV cache", "%s bytes per token",
+                    tr_units_show_count(text, m->kv_bytes_per_tok));
     if (m->note != NULL)
-        fact(&t, "note", "%s", m->note);
-    fact(&t, "source", "%s; all else follows from the dimensions", m->source);
+        tr_catalog_fact(&t, "note", "%s", m->note);
+    tr_catalog_fact(&t, "source", "%s; all else follows from the dimensions", m->source);
     tr_table_end(&t, out);
 }
 
@@ -363,91 +363,6 @@ static int precisions_json(const struct tr_catalog *cat, const char *name, struc
     return rc;
 }
 
-/* ---- nodes ---------------------------------------------------------------------------------- */
-
-static void node_facts(const struct tr_catalog *cat, const struct tr_node_type *n,
-                       struct tr_str *out)
-{
-    struct tr_table t = {0};
-    tr_str_printf(out, "%s\n\n", n->name);
-    fact_columns(&t);
-    fact(&t, "GPUs", "%d x %s", n->gpus, n->gpu->name);
-    if (isnan(n->usd_per_h))
-        fact(&t, "price", "unknown: no price with a source was found");
-    else
-        fact(&t, "price", "%.4f USD/h on demand in %s, %.0f USD a month of 730 h", n->usd_per_h,
-             n->region, n->usd_per_h * 730);
-    fact(&t, "read on", "%s", cat->prices_date);
-    if (n->note != NULL)
-        fact(&t, "note", "%s", n->note);
-    fact(&t, "source", "%s", n->source);
-    tr_table_end(&t, out);
-}
-
-static int nodes_table(const struct tr_catalog *cat, const char *name, struct tr_str *out,
-                       struct tr_err *err)
-{
-    const struct tr_node_type *n = NULL;
-    if (name != NULL) {
-        int rc = tr_catalog_node(cat, name, NULL, &n, err);
-        if (rc == TR_OK)
-            node_facts(cat, n, out);
-        return rc;
-    }
-    struct tr_table t = {0};
-    static const char price[] = "USD/h";
-    tr_table_column(&t, TR_LEFT, NULL, "node type");
-    tr_table_column(&t, TR_RIGHT, NULL, "GPUs");
-    tr_table_column(&t, TR_LEFT, NULL, "of type");
-    tr_table_column(&t, TR_RIGHT, price, "node");
-    tr_table_column(&t, TR_RIGHT, price, "GPU");
-    tr_table_column(&t, TR_LEFT, NULL, "region");
-    for (size_t i = 0; i < cat->n_nodes; i++) {
-        n = &cat->nodes[i];
-        tr_table_cell(&t, "%s", n->name);
-        tr_table_cell(&t, "%d", n->gpus);
-        tr_table_cell(&t, "%s", n->gpu->name);
-        if (isnan(n->usd_per_h)) {
-            tr_table_cell(&t, "-");
-            tr_table_cell(&t, "-");
-        } else {
-            tr_table_cell(&t, "%.3f", n->usd_per_h);
-            tr_table_cell(&t, "%.3f", n->usd_per_h / n->gpus);
-        }
-        tr_table_cell(&t, "%s", n->region != NULL ? n->region : "");
-    }
-    tr_table_end(&t, out);
-    tr_str_printf(out, "\nList prices on demand, read on %s. Sources: tranche catalog nodes NAME\n",
-                  cat->prices_date);
-    return TR_OK;
-}
-
-static int nodes_json(const struct tr_catalog *cat, const char *name, struct tr_json *j,
-                      struct tr_err *err)
-{
-    const struct tr_node_type *only = NULL;
-    int rc = name != NULL ? tr_catalog_node(cat, name, NULL, &only, err) : TR_OK;
-    tr_json_text(j, "prices_date", cat->prices_date);
-    tr_json_begin(j, "nodes", '[');
-    for (size_t i = 0; i < cat->n_nodes && rc == TR_OK; i++) {
-        const struct tr_node_type *n = &cat->nodes[i];
-        if (only != NULL && n != only)
-            continue;
-        tr_json_begin(j, NULL, '{');
-        tr_json_text(j, "name", n->name);
-        tr_json_text(j, "gpu", n->gpu->name);
-        tr_json_int(j, "gpus", n->gpus);
-        tr_json_num(j, "usd_per_h", n->usd_per_h);
-        tr_json_text(j, "region", n->region);
-        tr_json_bool(j, "mig_at_creation_only", n->mig_at_creation_only);
-        tr_json_text(j, "note", n->note);
-        tr_json_text(j, "source", n->source);
-        tr_json_end(j);
-    }
-    tr_json_end(j);
-    return rc;
-}
-
 /* ---- mig ------------------------------------------------------------------------------------ */
 
 /* The GPU whose geometry is asked for; the answer to none names those that have one. */
@@ -494,7 +409,7 @@ static const struct topic topics[] = {
     {"gpus", gpus_table, gpus_json},
     {"models", models_table, models_json},
     {"precisions", precisions_table, precisions_json},
-    {"nodes", nodes_table, nodes_json},
+    {"nodes", tr_catalog_nodes_table, tr_catalog_nodes_json},
     {"mig", mig_table, mig_json},
 };
 
@@ -508,13 +423,14 @@ static void overview(const struct tr_catalog *cat, struct tr_str *out)
     }
     for (size_t i = 0; i < cat->n_nodes; i++)
         priced += !isnan(cat->nodes[i].usd_per_h);
-    fact_columns(&t);
-    fact(&t, "gpus", "%zu GPUs, %zu of them measured", cat->n_gpus, measured);
-    fact(&t, "mig GPU", "MIG profiles and layouts of %zu of them", mig);
-    fact(&t, "models", "%zu models; any dense config.json besides", cat->n_models);
-    fact(&t, "precisions", "%zu precisions, with speed and quality loss", cat->n_precisions);
-    fact(&t, "nodes", "%zu node types, %zu with a list price of %s", cat->n_nodes, priced,
-         cat->prices_date);
+    tr_catalog_fact_columns(&t);
+    tr_catalog_fact(&t, "gpus", "%zu GPUs, %zu of them measured", cat->n_gpus, measured);
+    tr_catalog_fact(&t, "mig GPU", "MIG profiles and layouts of %zu of them", mig);
+    tr_catalog_fact(&t, "models", "%zu models; any dense config.json besides", cat->n_models);
+    tr_catalog_fact(&t, "precisions", "%zu precisions, with speed and quality loss",
+                    cat->n_precisions);
+    tr_catalog_fact(&t, "nodes", "%zu node types, %zu with a list price of %s", cat->n_nodes,
+                    priced, cat->prices_date);
     tr_table_end(&t, out);
     tr_str_printf(out, "\ntranche catalog PART lists one of them, tranche catalog PART NAME prints "
                        "an entry with its sources.\n");

@@ -1,6 +1,8 @@
 /* scenario, checks between keys, and the defaults that depend on other keys. */
 #include "scenario/keys.h"
 
+#include <math.h>
+
 const struct tr_node *find_node(const struct reader *r, const char *path)
 {
     const struct tr_node *node = r->root;
@@ -153,6 +155,36 @@ static int check_workload(struct reader *r)
     return check_traffic(r);
 }
 
+/* The user's own prices go into a node type of the scenario's. */
+static int check_price(struct reader *r)
+{
+    struct tr_scenario *s = r->s;
+    const struct tr_node *price = find_node(r, "cluster.price");
+    struct tr_node_type *own;
+
+    if (!price)
+        return 0;
+    if (s->n_nodes > 1)
+        return tr_node_err(r->err, price,
+                           "cluster.price: it is the price of one node type, and the scenario has "
+                           "%zu; give several with --catalog",
+                           s->n_nodes);
+    own = TR_ARENA_NEW(&s->arena, struct tr_node_type, 1);
+    *own = *s->nodes[0];
+    if (tr_node_get(price, "on_demand"))
+        own->usd_per_h = s->price.on_demand;
+    if (tr_node_get(price, "reserved")) {
+        own->reserved_usd_per_h = s->price.reserved;
+        own->reserved_3y_usd_per_h = (double)NAN;
+    }
+    if (tr_node_get(price, "spot"))
+        own->spot_usd_per_h = s->price.spot;
+    if (tr_node_get(price, "interruptions"))
+        own->spot_interrupts_per_h = s->price.interruptions * 3600;
+    s->nodes[0] = own;
+    return 0;
+}
+
 static int check_cluster(struct reader *r)
 {
     if (!tr_node_get(r->root, "cluster"))
@@ -163,7 +195,7 @@ static int check_cluster(struct reader *r)
         return tr_node_err(r->err, find_node(r, "cluster.nodes"),
                            "cluster.nodes: min %d is above max %d", r->s->nodes_min,
                            r->s->nodes_max);
-    return 0;
+    return check_price(r);
 }
 
 int check_scenario(struct reader *r)

@@ -85,6 +85,12 @@ struct tr_claim {
 
 #define TR_MAX_UNNEEDED 8
 
+/* Prices of the user's own, USD per hour and node; 0: the catalog's. */
+struct tr_own_price {
+    double on_demand, reserved, spot;
+    double interruptions; /* of a spot node, 1/s */
+};
+
 struct tr_scenario {
     struct tr_arena arena;
     struct tr_catalog *catalog;
@@ -92,6 +98,7 @@ struct tr_scenario {
     uint64_t hash; /* of the file's bytes */
     size_t n_nodes;
     const struct tr_node_type *nodes[16];
+    struct tr_own_price price; /* already in `nodes` */
     int nodes_min, nodes_max;
     bool autoscale; /* nodes come and go: cluster.autoscaler is not none, min is below max */
     struct tr_autoscaler_policy autoscaler; /* with the first of unneeded_ns */

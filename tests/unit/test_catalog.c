@@ -103,6 +103,10 @@ static void entries_are_consistent(void **state)
                     (n->usd_per_h / n->gpus > 0.5 && n->usd_per_h / n->gpus < 20));
         assert_true(isnan(n->usd_per_h) == (n->region == NULL));
         assert_non_null(n->source);
+        /* Whatever is bought in another way costs less, and three years less than one. */
+        assert_false(n->reserved_usd_per_h >= n->usd_per_h ||
+                     n->reserved_3y_usd_per_h >= n->reserved_usd_per_h ||
+                     n->spot_usd_per_h >= n->usd_per_h);
         assert_false(n->mig_at_creation_only && n->gpu->n_profiles == 0);
     }
     assert_string_equal(cat->prices_date, "2026-11-22");
@@ -239,14 +243,17 @@ static void a_file_of_ones_own_replaces_that_file_only(void **state)
                        "prices_date: 2027-01-01\n"
                        "sources: {me: our contract}\n"
                        "nodes:\n"
-                       "  - {name: own/box, gpu: l40s, gpus: 2, usd_per_h: 0.9, source: me}\n",
+                       "  - {name: own/box, gpu: l40s, gpus: 2, usd_per_h: 0.9,\n"
+                       "     spot_interrupted: 10%, source: me}\n",
                        &own, &err);
     if (rc != TR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(own->n_nodes, 1);
     assert_string_equal(own->nodes[0].gpu->name, "L40S");
     assert_string_equal(own->nodes[0].source, "our contract");
-    assert_true(own->nodes[0].usd_per_h == 0.9);
+    assert_true(own->nodes[0].usd_per_h == 0.9 && isnan(own->nodes[0].spot_usd_per_h));
+    /* 10 % of spot nodes are lost in a month: 0.000144 an hour, by hand. */
+    assert_true(fabs(own->nodes[0].spot_interrupts_per_h - 1.4433e-4) < 1e-8);
     assert_int_equal(own->n_gpus, cat->n_gpus);
     tr_catalog_free(own);
 }
@@ -276,6 +283,9 @@ static void broken_files_are_answered(void **state)
          "unknown key 'prise'"},
         {"nodes.yaml", NODE_HEAD "  - {name: a, gpu: L4, gpus: 1, usd_per_h: nan, source: me}\n",
          "usd_per_h is 'nan'"},
+        {"nodes.yaml",
+         NODE_HEAD "  - {name: a, gpu: L4, gpus: 1, spot_interrupted: 100%, source: me}\n",
+         "spot_interrupted must be below 100%"},
         {"nodes.yaml",
          NODE_HEAD "  - {name: a, gpu: L4, gpus: 1, source: me}\n"
                    "  - {name: A, gpu: L4, gpus: 1, source: me}\n",

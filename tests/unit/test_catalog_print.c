@@ -43,7 +43,8 @@ static void answers_are_there(void **state)
     has("models", NULL, "8,030,261,248   14.96");
     has("models", "gemma-2-9b", "counted");
     has("precisions", "int4", "7.0 %");
-    has("nodes", NULL, "azure/Standard_NC24ads_A100_v4      1  A100-PCIe-80GB    3.673");
+    has("nodes", NULL,
+        "aws/g6e.xlarge                      1  L40S             1.861    1.861   1.172   0.782");
     has("nodes", "azure/Standard_ND96isr_H200_v5", "unknown");
     has("mig", "A100-PCIe-80GB", "12 layouts of plain profiles");
     has("mig", "A100-PCIe-80GB", "16 more with double-memory profiles");

@@ -364,6 +364,27 @@ static void several_workloads(void **state)
     tr_scenario_free(s);
 }
 
+static void prices_of_ones_own(void **state)
+{
+    (void)state;
+    struct tr_scenario *s = parse("cluster:\n"
+                                  "  node: aws/g6e.xlarge\n"
+                                  "  price: {on_demand: 1.5, spot: 0.5, interruptions: 0.25/h}\n"
+                                  "workloads:\n"
+                                  "  - model: llama-3.1-8b\n"
+                                  "    traffic: {rate: 1/s, duration: 1h, prompt_tokens: 100,\n"
+                                  "              output_tokens: 10}\n"
+                                  "    slo: {ttft_p95: 500ms}\n");
+    const struct tr_node_type *n = s->nodes[0], *catalog = NULL;
+    assert_int_equal(tr_catalog_node(s->catalog, "aws/g6e.xlarge", NULL, &catalog, NULL), 0);
+    assert_true(n->usd_per_h == 1.5 && n->spot_usd_per_h == 0.5);
+    assert_true(fabs(n->spot_interrupts_per_h - 0.25) < 1e-12);
+    /* What was left out is the catalog's, which stays as it is. */
+    assert_true(n->reserved_usd_per_h == catalog->reserved_usd_per_h);
+    assert_true(catalog->usd_per_h == 1.861 && n->gpu == catalog->gpu);
+    tr_scenario_free(s);
+}
+
 static void start_up_logs(void **state)
 {
     struct tr_scenario *s;
@@ -705,6 +726,7 @@ int main(void)
         cmocka_unit_test(described_traffic),
         cmocka_unit_test(variants_of_traffic),
         cmocka_unit_test(several_workloads),
+        cmocka_unit_test(prices_of_ones_own),
         cmocka_unit_test(start_up_logs),
         cmocka_unit_test(messages),
         cmocka_unit_test(every_prefix),
