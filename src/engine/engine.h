@@ -81,6 +81,11 @@ struct tr_engine_stats {
     int32_t kv_used_max;
 };
 
+/* A simple GPU server (tr_steptime_server) as an engine: requests have as many prompt tokens as
+ * items, and one of output. What waits is taken as one batch; a request beyond the batch goes on in
+ * the next. Synchronous, without KV cache. Timeout, queue limit and objective are the caller's. */
+struct tr_engine_config tr_engine_server(const struct tr_steptime *st);
+
 struct tr_engine;
 
 /* Called for every request that leaves the engine. */

@@ -28,9 +28,9 @@ struct tr_steptime {
     int64_t seq_ps;        /* host time per sequence: contained in row_ps */
     double attn_s;         /* prefill attention: seconds per (query, key) pair, all layers */
     double s0_tok;         /* its start-up, in tokens */
-    /* What a step asks of the whole card, seconds: of its arithmetic per token and sampled row; of
-     * its memory for the weights, per token and per row. */
-    double token_arithmetic_s, row_arithmetic_s;
+    /* What a step asks of the whole card, seconds: of its arithmetic whatever it holds (servers),
+     * per token and per sampled row; of its memory for the weights, per token and per row. */
+    double step_arithmetic_s, token_arithmetic_s, row_arithmetic_s;
     double weights_memory_s, token_memory_s, row_memory_s;
     double sm_fraction, bw_fraction; /* of the share */
     bool async;      /* asynchronous scheduling: host time is part of the step's GPU segment */
@@ -46,6 +46,12 @@ struct tr_steptime {
 void tr_steptime_init(struct tr_steptime *st, struct tr_arena *arena, const struct tr_share_hw *hw,
                       const struct tr_model *model, const struct tr_precision *precision,
                       int max_num_batched_tokens, int max_num_seqs, bool async, bool pad);
+
+/* A simple GPU server: a step of n items takes (batch_ns + n x item_ns) / sm_fraction, times the
+ * attained FLOP/s of the GPU that it was measured on over those of this one. All of it counts as
+ * arithmetic. */
+void tr_steptime_server(struct tr_steptime *st, struct tr_arena *arena,
+                        const struct tr_share_hw *hw, const struct tr_server *server);
 
 /* Prefill attention of one chunk: `q` new tokens after `c` cached ones, including reading the
  * cached KV. Independent of the rest of the batch. */
