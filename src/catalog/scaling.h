@@ -57,9 +57,7 @@ struct tr_keda_policy {
 struct tr_autoscaler_policy {
     int64_t scan_ns;
     bool frequent_loops; /* a pending pod starts a loop at once */
-    int64_t pending_ns;  /* pods that ask for nvidia.com/gpu wait this long for more of them */
     int64_t unneeded_ns, delay_after_add_ns, delay_after_delete_ns, delay_after_failure_ns;
-    int64_t recheck_ns;     /* unremovable-node-recheck-timeout */
     double gpu_utilization; /* at or below: a node may be unneeded */
     int64_t provision_max_ns, backoff_ns, backoff_max_ns;
     int64_t grace_ns; /* max-graceful-termination-sec */
@@ -81,8 +79,8 @@ struct tr_node_life {
 
 /* From a pod on a node with its image to one that is ready. */
 struct tr_pod_life {
-    int64_t weights_ns; /* read and loaded */
-    int64_t warm_ns;    /* profiling, compilation, CUDA graph capture */
+    int64_t weights_ns; /* read and loaded; -1: by the model's size */
+    int64_t warm_ns;    /* profiling, compilation, CUDA graph capture; -1: by the model's size */
     int64_t grace_ns;   /* terminationGracePeriodSeconds: what still runs then is lost */
 };
 
