@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             tr_assert(w->traffic.trace || w->traffic.duration_ns > 0);
         }
         tr_assert(s->n_nodes);
-        tr_assert(s->nodes_min >= 1 && s->nodes_min <= s->nodes_max);
+        tr_assert(s->nodes_min >= !s->autoscale && s->nodes_min <= s->nodes_max);
     }
     tr_scenario_free(s);
     return 0;

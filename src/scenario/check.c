@@ -150,7 +150,8 @@ static int check_workload(struct reader *r)
     if (w->slo.n == 0)
         return tr_node_err(r->err, slo,
                            "slo needs at least one objective, such as ttft_p95: 500ms");
-    if ((rc = check_engine(r)) < 0 || (rc = check_tenants(r)) < 0)
+    if ((rc = check_engine(r)) < 0 || (rc = check_tenants(r)) < 0 ||
+        (rc = check_autoscaling(r)) < 0)
         return rc;
     return check_traffic(r);
 }
@@ -187,15 +188,13 @@ static int check_price(struct reader *r)
 
 static int check_cluster(struct reader *r)
 {
+    int rc;
+
     if (!tr_node_get(r->root, "cluster"))
         return tr_node_err(r->err, r->root,
                            "a scenario with workloads needs the key 'cluster': a "
                            "map with the key node");
-    if (r->s->nodes_min > r->s->nodes_max)
-        return tr_node_err(r->err, find_node(r, "cluster.nodes"),
-                           "cluster.nodes: min %d is above max %d", r->s->nodes_min,
-                           r->s->nodes_max);
-    return check_price(r);
+    return (rc = check_cluster_scaling(r)) < 0 ? rc : check_price(r);
 }
 
 int check_scenario(struct reader *r)

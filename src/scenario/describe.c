@@ -13,15 +13,15 @@ static void add_bounds(const struct key *key, const char *unit, double max, stru
         tr_str_printf(out, ", at most %s%s", tr_units_show_count(count, (int64_t)max), unit);
 }
 
-static void add_children(const struct key *key, struct tr_str *out)
+static void add_children(const struct key *parent, struct tr_str *out)
 {
     char prefix[96];
     size_t n = 0;
 
-    key_prefix(key, prefix);
-    for (size_t i = 0; i < tr_scenario_n_keys; i++)
-        if (key_is_child(&tr_scenario_keys[i], prefix) && !(tr_scenario_keys[i].flags & KEY_LATER))
-            tr_str_printf(out, "%s%s", n++ ? ", " : "", key_name(&tr_scenario_keys[i]));
+    key_prefix(parent, prefix);
+    for (const struct key *key = key_next(NULL); key; key = key_next(key))
+        if (key_is_child(key, prefix) && !(key->flags & KEY_LATER))
+            tr_str_printf(out, "%s%s", n++ ? ", " : "", key_name(key));
 }
 
 static void add_number(const struct key *key, const char *what, struct tr_str *out)
@@ -48,7 +48,10 @@ static void describe(const struct key *key, struct tr_str *out)
     switch (key->type) {
     case KEY_MAP:
     case KEY_MAPS:
-        tr_str_printf(out, "%s with the keys ", key->type == KEY_MAP ? "a map" : "a list of maps");
+        tr_str_printf(out, "%s with the keys ",
+                      key->type == KEY_MAPS      ? "a list of maps"
+                      : key->flags & KEY_OR_NONE ? "none, or a map"
+                                                 : "a map");
         add_children(key, out);
         break;
     case KEY_TEXT:
@@ -78,6 +81,13 @@ static void describe(const struct key *key, struct tr_str *out)
         else
             add_bounds(key, key->max > 86400 ? "d" : "h",
                        key->max / (key->max > 86400 ? 86400 : 3600), out);
+        break;
+    case KEY_DURATIONS:
+        tr_str_printf(out, "a duration, or a list of them, such as %s", key->example);
+        add_bounds(key, "h", key->max / 3600, out);
+        break;
+    case KEY_SECONDS:
+        add_number(key, "a whole number of seconds", out);
         break;
     case KEY_BOOL:
         tr_str_printf(out, "true or false");
@@ -152,7 +162,10 @@ static void add_key_line(const struct key *key, struct tr_str *out)
         tr_str_printf(out, " (needed)");
     tr_str_printf(out, ": %s\n", key->doc);
     if (key->type == KEY_MAP || key->type == KEY_MAPS) {
-        tr_str_printf(out, "  %s: see below.\n", key->type == KEY_MAP ? "A map" : "A list of maps");
+        tr_str_printf(out, "  %s: see below.\n",
+                      key->type == KEY_MAPS      ? "A list of maps"
+                      : key->flags & KEY_OR_NONE ? "`none`, or a map"
+                                                 : "A map");
         return;
     }
     tr_str_printf(out, "  Allowed: %s.\n", allowed);
@@ -169,13 +182,12 @@ static void add_section(const char *title, const char *doc, const char *prefix, 
     tr_str_printf(out, "\n## %s\n\n", title);
     if (doc)
         tr_str_printf(out, "%s\n\n", doc);
-    for (size_t i = 0; i < tr_scenario_n_keys; i++)
-        if (key_is_child(&tr_scenario_keys[i], prefix) && !(tr_scenario_keys[i].flags & KEY_LATER))
-            add_key_line(&tr_scenario_keys[i], out);
-    for (size_t i = 0; i < tr_scenario_n_keys; i++)
-        if (key_is_child(&tr_scenario_keys[i], prefix) && (tr_scenario_keys[i].flags & KEY_LATER))
-            tr_str_printf(out, "%s`%s`",
-                          n++ ? ", " : "\nNot supported yet: ", key_name(&tr_scenario_keys[i]));
+    for (const struct key *key = key_next(NULL); key; key = key_next(key))
+        if (key_is_child(key, prefix) && !(key->flags & KEY_LATER))
+            add_key_line(key, out);
+    for (const struct key *key = key_next(NULL); key; key = key_next(key))
+        if (key_is_child(key, prefix) && (key->flags & KEY_LATER))
+            tr_str_printf(out, "%s`%s`", n++ ? ", " : "\nNot supported yet: ", key_name(key));
     if (n)
         tr_str_printf(out, ".\n");
 }
@@ -184,8 +196,7 @@ void tr_scenario_reference(struct tr_str *out)
 {
     tr_str_printf(out, "%s", intro);
     add_section("The whole file", NULL, "", out);
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         char prefix[96], title[100];
 
         if ((key->flags & KEY_LATER) ||

@@ -11,34 +11,37 @@
 #include "scenario/scenario.h"
 
 enum key_type {
-    KEY_MAP,      /* keys of its own */
-    KEY_MAPS,     /* a list of maps */
-    KEY_TEXT,     /* a line of text */
-    KEY_BLOCK,    /* text of any length */
-    KEY_INT,      /* int, int32_t or int64_t, by the size of the member */
-    KEY_NUMBER,   /* double */
-    KEY_FRACTION, /* double: 0.08 or 8% */
-    KEY_RATE,     /* double, 1/s */
-    KEY_DURATION, /* int64_t, ns */
-    KEY_BOOL,     /* bool */
-    KEY_WORD,     /* one of `words`: its index, into an enum or a bool */
-    KEY_NAME,     /* a name of the catalog */
-    KEY_NAMES,    /* one such name, or a list */
-    KEY_SHARES,   /* zipf, or a list of fractions */
-    KEY_INTS,     /* a list of whole numbers */
-    KEY_KNOTS,    /* a list of [time, rate] */
-    KEY_LENGTH,   /* a number of tokens, or a map */
-    KEY_CHOICES   /* auto, or a list of texts */
+    KEY_MAP,       /* keys of its own */
+    KEY_MAPS,      /* a list of maps */
+    KEY_TEXT,      /* a line of text */
+    KEY_BLOCK,     /* text of any length */
+    KEY_INT,       /* int, int32_t or int64_t, by the size of the member */
+    KEY_NUMBER,    /* double */
+    KEY_FRACTION,  /* double: 0.08 or 8% */
+    KEY_RATE,      /* double, 1/s */
+    KEY_DURATION,  /* int64_t, ns */
+    KEY_DURATIONS, /* one, or a list of them */
+    KEY_SECONDS,   /* int64_t, ns, given as a whole number of seconds, as in Kubernetes objects */
+    KEY_BOOL,      /* bool */
+    KEY_WORD,      /* one of `words`: its index, into an enum or a bool */
+    KEY_NAME,      /* a name of the catalog */
+    KEY_NAMES,     /* one such name, or a list */
+    KEY_SHARES,    /* zipf, or a list of fractions */
+    KEY_INTS,      /* a list of whole numbers */
+    KEY_KNOTS,     /* a list of [time, rate] */
+    KEY_LENGTH,    /* a number of tokens, or a map */
+    KEY_CHOICES    /* auto, or a list of texts */
 };
 
-enum key_base { IN_SCENARIO, IN_WORKLOAD, IN_SPIKE, IN_CLAIM };
+enum key_base { IN_SCENARIO, IN_WORKLOAD, IN_SPIKE, IN_CLAIM, IN_POLICY };
 
 enum key_flag {
     KEY_REQUIRED = 1,   /* its map must have it */
     KEY_LATER = 2,      /* known, refused as not supported yet; `doc` says what there is instead */
     KEY_POSITIVE = 4,   /* 0 is refused (durations, rates, numbers) */
     KEY_PERCENTILE = 8, /* the path ends in NN, which stands for a percentile */
-    KEY_NEGATED = 16    /* the member is true when the user says false */
+    KEY_NEGATED = 16,   /* the member is true when the user says false */
+    KEY_OR_NONE = 32    /* a map, or the word none */
 };
 
 /* The ways to give traffic; a key of `traffic` goes with some of them (0: all). */
@@ -62,8 +65,15 @@ struct key {
     int (*read)(struct reader *r, void *base, const struct key *key, const struct tr_node *node);
 };
 
-extern const struct key tr_scenario_keys[];
-extern const size_t tr_scenario_n_keys;
+/* The row after this one in the order of the reference page (NULL: the first); NULL at the end. */
+const struct key *key_next(const struct key *key);
+
+struct key_table {
+    const struct key *rows;
+    size_t n;
+};
+extern const struct key_table tr_keys_workload, tr_keys_scaling, tr_keys_traffic, tr_keys_objective;
+extern const char *const tr_router_words[], *const tr_isolation_words[];
 
 /* The name of a key as its map shows it: what follows the last dot. */
 const char *key_name(const struct key *key);
@@ -92,6 +102,10 @@ int key_refuse(struct reader *r, const struct key *key, const struct tr_node *no
 
 /* A text of the user's, cut to whole characters, fit for quoting. */
 const char *key_show(char buf[64], const char *text);
+
+/* The items of "one, or a list of", at most `max`: a scalar counts as a list of itself. */
+int list_items(struct reader *, const struct key *, const struct tr_node *, size_t max,
+               const struct tr_node *const **items, size_t *n);
 
 /* One scalar, checked against the key's range or words. */
 int key_get_text(struct reader *, const struct key *, const struct tr_node *, const char **);
@@ -137,6 +151,19 @@ int read_length(struct reader *, void *, const struct key *, const struct tr_nod
 int read_sessions(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_time_unit(struct reader *, void *, const struct key *, const struct tr_node *);
 
+/* One item of behavior.scaleUp.policies. */
+struct policy {
+    bool percent; /* of Pods otherwise */
+    int value;
+    int64_t period_ns;
+};
+
+int read_autoscaler(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_unneeded(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_behavior(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_policies(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_keda(struct reader *, void *, const struct key *, const struct tr_node *);
+
 /* ---- checks between keys -------------------------------------------------------------------- */
 
 /* The node at a path of map keys ("workload." starts at the workload at hand), or NULL. */
@@ -144,5 +171,8 @@ const struct tr_node *find_node(const struct reader *r, const char *path);
 /* What no single key can tell; also defaults that depend on other keys. */
 int check_scenario(struct reader *r);
 int check_traffic(struct reader *r);
+/* The cluster autoscaler and the bounds on nodes; the autoscaling of the workload at hand. */
+int check_cluster_scaling(struct reader *r);
+int check_autoscaling(struct reader *r);
 
 #endif

@@ -170,6 +170,10 @@ static int read_value(struct reader *r, void *base, const struct key *key,
         rc = key_get_int(r, key, node, &i);
         store_int(at, key->size, i);
         return rc;
+    case KEY_SECONDS:
+        rc = key_get_int(r, key, node, &i);
+        store_int(at, key->size, i * TR_NS_PER_S);
+        return rc;
     case KEY_NUMBER:
     case KEY_FRACTION:
     case KEY_RATE:
@@ -203,9 +207,9 @@ static bool name_matches(const struct key *key, const char *name)
 
 static const struct key *find_key(const char *prefix, const char *name)
 {
-    for (size_t i = 0; i < tr_scenario_n_keys; i++)
-        if (key_is_child(&tr_scenario_keys[i], prefix) && name_matches(&tr_scenario_keys[i], name))
-            return &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key))
+        if (key_is_child(key, prefix) && name_matches(key, name))
+            return key;
     return NULL;
 }
 
@@ -231,8 +235,7 @@ static const char *map_name(const char *prefix, char buf[96])
 /* The map of another place that has this key: a key is often right but indented wrongly. */
 static const char *belongs_to(const char *name, char buf[96])
 {
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         char prefix[96];
 
         if ((key->flags & KEY_LATER) || !name_matches(key, name))
@@ -252,8 +255,7 @@ static int unknown_key(struct reader *r, const char *prefix, const struct tr_nod
     size_t n = 0;
     int rc;
 
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
 
         if (!key_is_child(key, prefix) || (key->flags & KEY_LATER))
             continue;
@@ -294,8 +296,7 @@ int check_keys(struct reader *r, const char *prefix, const struct tr_node *map)
             return tr_node_err(r->err, map->keys[i], "'%s' is not supported yet: %s", key_name(key),
                                key->doc);
     }
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
 
         if (!(key->flags & KEY_REQUIRED) || !key_is_child(key, prefix) ||
             tr_node_get(map, key_name(key)))
@@ -336,12 +337,17 @@ int read_defaults(struct reader *r, void *base, enum key_base kind, const char *
 {
     int rc = 0;
 
-    for (size_t i = 0; i < tr_scenario_n_keys && rc == 0; i++) {
-        const struct key *key = &tr_scenario_keys[i];
-        struct tr_node node = {.kind = TR_NODE_SCALAR, .file = "default", .text = key->init};
+    for (const struct key *key = key_next(NULL); key && rc == 0; key = key_next(key)) {
+        struct tr_node scalar = {.kind = TR_NODE_SCALAR, .file = "default", .text = key->init};
+        struct tr_node *node = &scalar;
 
-        if (key->init && key->base == kind && strncmp(key->path, prefix, strlen(prefix)) == 0)
-            rc = read_value(r, base, key, &node);
+        if (!key->init || key->base != kind || strncmp(key->path, prefix, strlen(prefix)) != 0)
+            continue;
+        if (key->init[0] == '[')
+            rc =
+                tr_yaml_parse(&r->s->arena, "default", key->init, strlen(key->init), &node, r->err);
+        if (rc == 0)
+            rc = read_value(r, base, key, node);
     }
     return rc;
 }

@@ -15,6 +15,7 @@ const char *file_beside(struct reader *r, const char *path)
 int read_workloads(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
     struct tr_scenario *s = base;
+    struct tr_scaling scaling;
     char prefix[96];
     int rc = 0;
 
@@ -24,6 +25,7 @@ int read_workloads(struct reader *r, void *base, const struct key *key, const st
         return key_fail(r, key, node->items[TR_MAX_WORKLOADS], "%zu of them; at most %d", node->n,
                         TR_MAX_WORKLOADS);
     key_prefix(key, prefix);
+    tr_scaling_defaults(&scaling, 0, 0);
     s->workloads = TR_ARENA_NEW(&s->arena, struct tr_workload, node->n);
     s->n_workloads = node->n;
     for (r->item = 0; r->item < node->n && rc == 0; r->item++) {
@@ -31,6 +33,9 @@ int read_workloads(struct reader *r, void *base, const struct key *key, const st
 
         if (node->items[r->item]->kind != TR_NODE_MAP)
             return key_refuse(r, key, node->items[r->item]);
+        w->hpa = scaling.hpa;
+        w->keda = scaling.keda;
+        w->pod_life = scaling.pod;
         rc = read_defaults(r, w, IN_WORKLOAD, prefix);
         if (rc == 0)
             rc = read_map(r, w, prefix, node->items[r->item]);
@@ -110,12 +115,17 @@ int read_claims(struct reader *r, void *base, const struct key *key, const struc
 static int parse(struct reader *r, const char *text, size_t len, const char *catalog_dir)
 {
     struct tr_scenario *s = r->s;
+    struct tr_scaling scaling;
     int rc;
 
     if ((rc = tr_yaml_parse(&s->arena, s->path, text, len, &r->root, r->err)) < 0)
         return rc;
     if (r->root->kind != TR_NODE_MAP)
         return tr_node_err(r->err, r->root, "a scenario is a map of keys, such as 'workloads:'");
+    tr_scaling_defaults(&scaling, 0, 0);
+    s->autoscale = true;
+    s->autoscaler = scaling.autoscaler;
+    s->node_life = scaling.node;
     if ((rc = tr_catalog_load(catalog_dir, &s->catalog, r->err)) < 0 ||
         (rc = read_defaults(r, s, IN_SCENARIO, "")) < 0 || (rc = read_map(r, s, "", r->root)) < 0)
         return rc;

@@ -5,6 +5,8 @@
 
 #define NUMBER_PATTERN "^([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?"
 
+#define DURATION_PATTERN NUMBER_PATTERN "(ns|us|ms|s|m|h|d)$"
+
 struct schema {
     struct tr_json j;
     const struct tr_catalog *cat; /* for the names that editors may complete; NULL: none */
@@ -149,6 +151,34 @@ static void put_knots(struct schema *s)
     tr_json_end(&s->j);
 }
 
+/* One duration, or a list of them. */
+static void put_durations(struct schema *s)
+{
+    tr_json_begin(&s->j, "anyOf", '[');
+    put_pattern(s, DURATION_PATTERN);
+    tr_json_begin(&s->j, NULL, '{');
+    tr_json_text(&s->j, "type", "array");
+    tr_json_int(&s->j, "minItems", 1);
+    tr_json_begin(&s->j, "items", '{');
+    tr_json_text(&s->j, "type", "string");
+    tr_json_text(&s->j, "pattern", DURATION_PATTERN);
+    tr_json_end(&s->j);
+    tr_json_end(&s->j);
+    tr_json_end(&s->j);
+}
+
+static void put_map_or_none(struct schema *s, const char *prefix)
+{
+    tr_json_begin(&s->j, "anyOf", '[');
+    tr_json_begin(&s->j, NULL, '{');
+    tr_json_text(&s->j, "const", "none");
+    tr_json_end(&s->j);
+    tr_json_begin(&s->j, NULL, '{');
+    put_map(s, prefix);
+    tr_json_end(&s->j);
+    tr_json_end(&s->j);
+}
+
 static void put_length(struct schema *s, const struct key *key, const char *prefix)
 {
     tr_json_begin(&s->j, "anyOf", '[');
@@ -188,7 +218,10 @@ static void put_type(struct schema *s, const struct key *key)
     key_prefix(key, prefix);
     switch (key->type) {
     case KEY_MAP:
-        put_map(s, prefix);
+        if (key->flags & KEY_OR_NONE)
+            put_map_or_none(s, prefix);
+        else
+            put_map(s, prefix);
         break;
     case KEY_MAPS:
         put_maps(s, key, prefix);
@@ -205,8 +238,9 @@ static void put_type(struct schema *s, const struct key *key)
         tr_json_text(&s->j, "type", "string");
         break;
     case KEY_INT:
+    case KEY_SECONDS:
     case KEY_NUMBER:
-        tr_json_text(&s->j, "type", key->type == KEY_INT ? "integer" : "number");
+        tr_json_text(&s->j, "type", key->type == KEY_NUMBER ? "number" : "integer");
         put_range(s, key);
         break;
     case KEY_FRACTION:
@@ -216,7 +250,10 @@ static void put_type(struct schema *s, const struct key *key)
         put_quantity(s, key, NUMBER_PATTERN "(/s|/min|/h)$");
         break;
     case KEY_DURATION:
-        put_quantity(s, key, NUMBER_PATTERN "(ns|us|ms|s|m|h|d)$");
+        put_quantity(s, key, DURATION_PATTERN);
+        break;
+    case KEY_DURATIONS:
+        put_durations(s);
         break;
     case KEY_BOOL:
         tr_json_text(&s->j, "type", "boolean");
@@ -252,7 +289,7 @@ static void put_default(struct schema *s, const struct key *key)
         return;
     if (key->type == KEY_BOOL)
         tr_json_bool(&s->j, "default", strcmp(key->init, "true") == 0);
-    else if (key->type == KEY_INT || key->type == KEY_NUMBER)
+    else if (key->type == KEY_INT || key->type == KEY_NUMBER || key->type == KEY_SECONDS)
         tr_json_num(&s->j, "default", strtod(key->init, NULL));
     else
         tr_json_text(&s->j, "default", key->init);
@@ -279,8 +316,7 @@ static void put_keys(struct schema *s, const char *prefix, const char *where, bo
 {
     bool open = false;
 
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
 
         if (!key_is_child(key, prefix) || (key->flags & KEY_LATER) ||
             ((key->flags & KEY_PERCENTILE) != 0) != patterns)
@@ -317,8 +353,7 @@ static void put_map(struct schema *s, const char *prefix)
 
     tr_json_text(&s->j, "type", "object");
     tr_json_bool(&s->j, "additionalProperties", false);
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
 
         if (!(key->flags & KEY_REQUIRED) || !key_is_child(key, prefix))
             continue;

@@ -38,8 +38,7 @@ static int find_form(struct reader *r, const struct tr_node *map, enum key_form 
 /* Does every key go with the form chosen? */
 static int check_forms(struct reader *r, const struct tr_node *map, enum key_form form)
 {
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         struct tr_str list = {0};
         int rc;
 

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* The items of "one, or a list of": a scalar counts as a list of itself. */
-static int list_items(struct reader *r, const struct key *key, const struct tr_node *node,
-                      size_t max, const struct tr_node *const **items, size_t *n)
+int list_items(struct reader *r, const struct key *key, const struct tr_node *node, size_t max,
+               const struct tr_node *const **items, size_t *n)
 {
     if (node->kind == TR_NODE_SCALAR) {
         const struct tr_node **one = TR_ARENA_NEW(&r->s->arena, const struct tr_node *, 1);

@@ -385,6 +385,118 @@ static void prices_of_ones_own(void **state)
     tr_scenario_free(s);
 }
 
+/* What a file says nothing of is as Kubernetes, KEDA and the cluster autoscaler come. */
+static void scaling_as_it_comes(void **state)
+{
+    struct tr_scenario *s = parse_with("name: t\n", "name: t\n");
+    struct tr_scaling scaling;
+
+    (void)state;
+    tr_scaling_defaults(&scaling, 0, s->nodes_max);
+    assert_true(s->autoscale);
+    assert_memory_equal(&s->autoscaler, &scaling.autoscaler, sizeof(scaling.autoscaler));
+    assert_memory_equal(&s->node_life, &scaling.node, sizeof(scaling.node));
+    assert_memory_equal(&s->workload.hpa, &scaling.hpa, sizeof(scaling.hpa));
+    assert_memory_equal(&s->workload.keda, &scaling.keda, sizeof(scaling.keda));
+    assert_memory_equal(&s->workload.pod_life, &scaling.pod, sizeof(scaling.pod));
+    assert_int_equal(s->n_unneeded, 2);
+    assert_int_equal(s->unneeded_ns[0], scaling.autoscaler.unneeded_ns);
+    assert_int_equal(s->unneeded_ns[1], 180 * TR_NS_PER_S);
+    tr_scenario_free(s);
+
+    s = parse_with("  nodes: {min: 1, max: 4}\n", "  nodes: {min: 4, max: 4}\n");
+    assert_false(s->autoscale);
+    tr_scenario_free(s);
+    s = parse_with("  nodes: {min: 1, max: 4}\n", "  autoscaler: none\n");
+    assert_false(s->autoscale);
+    tr_scenario_free(s);
+}
+
+static void scaling_as_described(void **state)
+{
+    struct tr_scenario *s = parse_with(
+        "  nodes: {min: 1, max: 4}\nworkloads:\n  - name: chat\n",
+        "  nodes: {min: 0, max: 9}\n"
+        "  autoscaler: {scan_interval: 20s, scale_down_unneeded_time: 5m,\n"
+        "               scale_down_delay_after_add: 0s, scale_down_delay_after_delete: 20s,\n"
+        "               scale_down_delay_after_failure: 1m, max_node_provision_time: 20m,\n"
+        "               scale_down_gpu_utilization_threshold: 60%,\n"
+        "               initial_node_group_backoff_duration: 1m,\n"
+        "               max_node_group_backoff_duration: 2m, max_graceful_termination_sec: 30}\n"
+        "  node_life: {vm: 4m, driver: 3m, image_pull: 90s, scale_down_mode: Deallocate,\n"
+        "              vm_again: 45s, stockout: 5%}\n"
+        "workloads:\n"
+        "  - name: chat\n"
+        "    trust: office\n"
+        "    priority: 2\n"
+        "    guaranteed: true\n"
+        "    startup: {weights: 20s, grace: 130s}\n"
+        "    autoscaling:\n"
+        "      metric: kv\n"
+        "      target: 0.7\n"
+        "      max_replicas: 8\n"
+        "      hpa:\n"
+        "        sync_period: 5s\n"
+        "        scrape_interval: 30s\n"
+        "        tolerance: 0.05\n"
+        "        downscale_stabilization: 60s\n"
+        "        behavior:\n"
+        "          scaleUp: {policies: [{type: Percent, value: 50, periodSeconds: 30}],\n"
+        "                    selectPolicy: Min, stabilizationWindowSeconds: 15}\n"
+        "          scaleDown: {selectPolicy: Disabled}\n"
+        "      keda: {pollingInterval: 10, activationThreshold: 3}\n");
+    const struct tr_workload *w = &s->workload;
+
+    (void)state;
+    assert_true(s->autoscale);
+    assert_int_equal(s->autoscaler.scan_ns, 20 * TR_NS_PER_S);
+    assert_int_equal(s->n_unneeded, 1);
+    assert_int_equal(s->autoscaler.unneeded_ns, 300 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.delay_after_add_ns, 0);
+    assert_int_equal(s->autoscaler.delay_after_delete_ns, 20 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.delay_after_failure_ns, 60 * TR_NS_PER_S);
+    assert_float_equal(s->autoscaler.gpu_utilization, 0.6, 0);
+    assert_int_equal(s->autoscaler.provision_max_ns, 1200 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.backoff_ns, 60 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.backoff_max_ns, 120 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.grace_ns, 30 * TR_NS_PER_S);
+    assert_int_equal(s->autoscaler.min_nodes, 0);
+    assert_int_equal(s->autoscaler.max_nodes, 9);
+    assert_int_equal(s->node_life.vm_ns, 240 * TR_NS_PER_S);
+    assert_int_equal(s->node_life.driver_ns, 180 * TR_NS_PER_S);
+    assert_int_equal(s->node_life.image_ns, 90 * TR_NS_PER_S);
+    assert_int_equal(s->node_life.vm_again_ns, 45 * TR_NS_PER_S);
+    assert_true(s->node_life.deallocate);
+    assert_float_equal(s->node_life.stockout, 0.05, 0);
+    assert_string_equal(w->trust, "office");
+    assert_int_equal(w->priority, 2);
+    assert_true(w->guaranteed);
+    assert_int_equal(w->pod_life.weights_ns, 20 * TR_NS_PER_S);
+    assert_int_equal(w->pod_life.warm_ns, -1);
+    assert_int_equal(w->pod_life.grace_ns, 130 * TR_NS_PER_S);
+    assert_int_equal(w->hpa.metric, TR_SCALE_KV);
+    assert_float_equal(w->hpa.target, 0.7, 0);
+    assert_int_equal(w->hpa.min_replicas, 0); /* KEDA's own */
+    assert_int_equal(w->hpa.max_replicas, 8);
+    assert_int_equal(w->hpa.sync_ns, 5 * TR_NS_PER_S);
+    assert_int_equal(w->hpa.scrape_ns, 30 * TR_NS_PER_S);
+    assert_float_equal(w->hpa.tolerance, 0.05, 0);
+    assert_true(w->hpa.has_behavior);
+    assert_int_equal(w->hpa.up.select, TR_HPA_MIN);
+    assert_int_equal(w->hpa.up.window_ns, 15 * TR_NS_PER_S);
+    assert_int_equal(w->hpa.up.percent, 50);
+    assert_int_equal(w->hpa.up.percent_period_ns, 30 * TR_NS_PER_S);
+    assert_int_equal(w->hpa.up.pods_period_ns, 0); /* the list takes the place of the default */
+    assert_int_equal(w->hpa.down.select, TR_HPA_DISABLED);
+    assert_int_equal(w->hpa.down.percent_period_ns, 15 * TR_NS_PER_S);
+    assert_int_equal(w->hpa.down.window_ns, 60 * TR_NS_PER_S); /* downscale_stabilization */
+    assert_true(w->keda.on && w->hpa.external);
+    assert_int_equal(w->keda.polling_ns, 10 * TR_NS_PER_S);
+    assert_int_equal(w->keda.cooldown_ns, 300 * TR_NS_PER_S);
+    assert_float_equal(w->keda.activation, 3, 0);
+    tr_scenario_free(s);
+}
+
 static void start_up_logs(void **state)
 {
     struct tr_scenario *s;
@@ -574,8 +686,7 @@ static void keys_of_later_versions_are_refused(void **state)
     int n = 0;
 
     (void)state;
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         struct tr_str text = {0};
         char want[256];
 
@@ -647,8 +758,7 @@ static void schema_has_every_key(void **state)
     assert_string_equal(tr_node_get(root, "$schema")->text,
                         "https://json-schema.org/draft/2020-12/schema");
     assert_string_equal(tr_node_get(root, "additionalProperties")->text, "false");
-    for (size_t i = 0; i < tr_scenario_n_keys; i++) {
-        const struct key *key = &tr_scenario_keys[i];
+    for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         const struct tr_node *node = schema_of(root, key);
 
         if (key->flags & KEY_LATER) {
@@ -660,7 +770,7 @@ static void schema_has_every_key(void **state)
         assert_string_equal(tr_node_get(node, "description")->text, key->doc);
         for (size_t k = 0; key->words && key->words[k]; k++)
             assert_string_equal(tr_node_get(node, "enum")->items[k]->text, key->words[k]);
-        if (key->type == KEY_MAP)
+        if (key->type == KEY_MAP && !(key->flags & KEY_OR_NONE))
             assert_string_equal(tr_node_get(node, "additionalProperties")->text, "false");
     }
     tr_str_free(&text);
@@ -727,6 +837,8 @@ int main(void)
         cmocka_unit_test(variants_of_traffic),
         cmocka_unit_test(several_workloads),
         cmocka_unit_test(prices_of_ones_own),
+        cmocka_unit_test(scaling_as_it_comes),
+        cmocka_unit_test(scaling_as_described),
         cmocka_unit_test(start_up_logs),
         cmocka_unit_test(messages),
         cmocka_unit_test(every_prefix),
