@@ -284,6 +284,17 @@ bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns)
     return false;
 }
 
+void tr_engine_restart(struct tr_engine *e, int64_t now_ns)
+{
+    engine_count_blocks(e, now_ns);
+    for (size_t i = 0; i < e->cap; i++)
+        if (e->req[i].state != FREE && e->req[i].state != GONE)
+            engine_leave(e, (uint32_t)i, TR_ABORTED, now_ns);
+    tr_debug_assert(e->held == 0 && e->free_blocks == e->cfg.num_gpu_blocks);
+    prefix_free(&e->prefix);
+    prefix_init(&e->prefix);
+}
+
 void tr_engine_lost(struct tr_engine *e, int64_t ps)
 {
     e->lost_ps += ps;

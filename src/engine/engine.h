@@ -122,6 +122,10 @@ int64_t tr_engine_step_growth_ps(const struct tr_engine *e);
  * the engine does not hold it. Linear in the requests held. */
 bool tr_engine_abort(struct tr_engine *e, int64_t id, int64_t now_ns);
 
+/* The process ends and a new one takes its place: what it holds leaves with status aborted, its
+ * prefix cache is empty. Steps in flight still end on the GPU; counters go on. */
+void tr_engine_restart(struct tr_engine *e, int64_t now_ns);
+
 /* Time that this engine's steps waited for the GPU while others held it, so far: told by the
  * driver, used to name the cause of a late first token. */
 void tr_engine_lost(struct tr_engine *e, int64_t ps);

@@ -341,6 +341,23 @@ int64_t tr_device_advance(struct tr_device *d, int64_t until_ns)
     }
 }
 
+void tr_device_restart(struct tr_device *d, int pod, int64_t now_ns)
+{
+    size_t kept = 0, mask = d->inbox_cap - 1;
+    d->now_ns = now_ns;
+    for (size_t i = 0; i < d->inbox_n; i++) {
+        struct letter *l = &d->inbox[(d->inbox_head + i) & mask];
+        if (l->pod == pod)
+            tr_engine_add(d->pod[pod].engine, &l->request, now_ns);
+        else
+            d->inbox[(d->inbox_head + kept++) & mask] = *l;
+    }
+    d->inbox_n = kept;
+    tr_engine_restart(d->pod[pod].engine, now_ns);
+    d->stretch[pod].most = 0;
+    tr_debug_assert(d->pod[pod].outstanding == 0);
+}
+
 int32_t tr_device_outstanding(const struct tr_device *d, int pod)
 {
     return d->pod[pod].outstanding;

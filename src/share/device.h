@@ -75,6 +75,10 @@ void tr_device_send(struct tr_device *d, int pod, const struct tr_engine_request
  * how many events that were. */
 int64_t tr_device_advance(struct tr_device *d, int64_t until_ns);
 
+/* The pod's process ends at `now_ns`, to which the device has been advanced, and an empty one takes
+ * its place: requests on their way to it or in it leave with status aborted. */
+void tr_device_restart(struct tr_device *d, int pod, int64_t now_ns);
+
 /* Requests sent to the pod that have not left it. */
 int32_t tr_device_outstanding(const struct tr_device *d, int pod);
 const struct tr_engine *tr_device_engine(const struct tr_device *d, int pod);

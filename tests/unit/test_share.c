@@ -329,6 +329,57 @@ static void a_trace_tells_everything_in_order(void **state)
     free(k.record);
 }
 
+/* ---- restarts -------------------------------------------------------------------------------- */
+
+/* Sends a request whose 160 tokens of prompt all share key 9. */
+static void send_shared(struct tr_device *d, int pod, int64_t id, int64_t at_ns, int32_t output)
+{
+    struct tr_engine_request q = {.id = id,
+                                  .arrival_ns = at_ns,
+                                  .prompt_tok = 160,
+                                  .output_tok = output,
+                                  .chain = {.n = 1, .own = {{9, 160}}}};
+    tr_device_advance(d, at_ns);
+    tr_device_send(d, pod, &q, at_ns + TR_API_NS);
+}
+
+/* Whatever is in flight when pod 0 restarts, on its way or in it: it leaves then and there, pod 1
+ * loses nothing, and the next request computes again what was cached. */
+static void a_restarted_pod_loses_what_it_holds_and_remembers_nothing(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 8; kind++) {
+        struct tr_device_config cfg = device_config(2, kind & 1);
+        int64_t at_ns = INT64_C(3000000000) + (kind >> 1) * INT64_C(7777777);
+        struct kept k;
+        cfg.engine.enable_prefix_caching = true;
+        cfg.sharing = kind & 2 ? TR_MPS : TR_TIMESLICE;
+        kept_open(&k, 7);
+        struct tr_device *d = tr_device_new(&cfg, kept_sink, &k);
+        send_shared(d, 0, 0, 0, 2);
+        send_shared(d, 0, 1, 1000000000, 2);
+        send_shared(d, 1, 2, 2990000000, 400);
+        send_shared(d, 0, 3, 2990000000, 400);
+        send_shared(d, 0, 4, 2990000001, 400);
+        send_shared(d, 0, 5, at_ns - 1, 400); /* still on its way */
+        tr_device_advance(d, at_ns);
+        tr_device_restart(d, 0, at_ns);
+        assert_int_equal(k.n, 5);
+        assert_int_equal(tr_device_outstanding(d, 0), 0);
+        assert_int_equal(tr_device_outstanding(d, 1), 1);
+        send_shared(d, 0, 6, at_ns, 2);
+        tr_device_advance(d, TR_TIME_NEVER);
+        for (int id = 0; id < 7; id++) {
+            bool lost = id >= 3 && id <= 5;
+            assert_int_equal(k.record[id].status, lost ? TR_ABORTED : TR_DONE);
+            assert_int_equal(k.record[id].cached_tok, id == 1 || id == 3 || id == 4 ? 144 : 0);
+        }
+        assert_int_equal(k.twice, 0);
+        tr_device_free(d);
+        free(k.record);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +389,7 @@ int main(void)
         cmocka_unit_test(two_busy_pods_slow_each_other_down),
         cmocka_unit_test(two_busy_pods_overlap_under_mps),
         cmocka_unit_test(a_trace_tells_everything_in_order),
+        cmocka_unit_test(a_restarted_pod_loses_what_it_holds_and_remembers_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
