@@ -77,9 +77,11 @@ static void gate_memory(struct tr_candidate *c, const struct tr_workload *w)
         int pods = c->hw[p].n_pods;
         double have = gib(c->hw[p].mem_bytes);
         if (m->weights_bytes * pods > c->hw[p].mem_bytes)
-            refuse(c, TR_GATE_MEMORY, "weights %.2f GiB x %d pod%s = %.1f GiB > %.2f GiB",
-                   gib(m->weights_bytes), pods, pods > 1 ? "s" : "", gib(m->weights_bytes) * pods,
-                   have);
+            refuse(c, TR_GATE_MEMORY, "%s %.2f GiB x %d pod%s = %.1f GiB > %.2f GiB",
+                   w->server != NULL ? "memory" : "weights", gib(m->weights_bytes), pods,
+                   pods > 1 ? "s" : "", gib(m->weights_bytes) * pods, have);
+        else if (w->server != NULL)
+            continue;
         else if (m->kv_tok <= 0)
             refuse(c, TR_GATE_MEMORY,
                    "no memory left for a KV cache: weights %.2f + activations %.2f + CUDA graphs "
@@ -118,6 +120,8 @@ static int64_t smallest_ttft(const struct tr_slo *slo)
 
 int32_t tr_workload_model_len(const struct tr_workload *w)
 {
+    if (w->server != NULL)
+        return INT32_MAX;
     return w->engine.max_model_len > 0 ? w->engine.max_model_len : w->model->max_positions;
 }
 
@@ -161,6 +165,10 @@ static void build_part(struct tr_candidate *c, int p, struct tr_arena *arena,
                        const struct tr_workload *w)
 {
     const struct tr_engine_opts *o = &w->engine;
+    if (w->server != NULL) {
+        tr_server_part(c, p, arena, w);
+        return;
+    }
     c->hw[p] = tr_share_hw_of(c->gpu, &c->arrangement.parts[p]);
     if (is_slice(c, p) && c->arrangement.n_parts == 1)
         c->hw[p].ec = c->gpu->ec_alone;
@@ -189,8 +197,11 @@ static void build_alone(struct tr_candidate *c, struct tr_arena *arena, const st
     if (is_slice(c, best) || hw.sharing == TR_MPS)
         hw.ec = c->gpu->ec_alone;
     c->fastest = best;
-    tr_steptime_init(&c->alone, arena, &hw, w->model, c->precision, e->max_num_batched_tokens,
-                     e->max_num_seqs, e->async, w->engine.cuda_graph_padding);
+    if (w->server != NULL)
+        tr_steptime_server(&c->alone, arena, &hw, w->server);
+    else
+        tr_steptime_init(&c->alone, arena, &hw, w->model, c->precision, e->max_num_batched_tokens,
+                         e->max_num_seqs, e->async, w->engine.cuda_graph_padding);
 }
 
 void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const struct tr_scenario *s,
@@ -249,12 +260,13 @@ static double share_admitted(const struct tr_candidate *c, const struct tr_lengt
     return tr_lengths_share(l, l->total_cum, c->engine[c->fastest].max_model_len);
 }
 
-/* No more than this share of requests can be inside the objective, whatever the load. */
+/* No more than this share of requests can be inside the objective, whatever the load. What a server
+ * answers is its first token and its last. */
 static double most_inside(const struct tr_candidate *c, const struct tr_objective *o,
-                          const struct tr_lengths *l)
+                          const struct tr_lengths *l, bool server)
 {
     double admitted = share_admitted(c, l);
-    if (o->metric == TR_TTFT) {
+    if (o->metric == TR_TTFT || (server && o->metric == TR_E2E)) {
         int32_t prompt_tok = longest_prompt(c, l->n_cum - 1, o->limit_ns);
         const int64_t *cum = c->shares ? l->fresh_cum : l->prompt_cum;
         return TR_MIN(admitted, tr_lengths_share(l, cum, prompt_tok));
@@ -281,7 +293,7 @@ static const char *prefill_range(char buf[64], const struct tr_candidate *c, int
 
 /* Why not even an idle share meets an objective. */
 static void refuse_bound(struct tr_candidate *c, const struct tr_objective *o, double inside,
-                         const struct tr_lengths *l)
+                         const struct tr_lengths *l, bool server)
 {
     char limit[24], token[24], mean[64], tail[64];
     int sms = c->hw[c->fastest].sms;
@@ -294,6 +306,13 @@ static void refuse_bound(struct tr_candidate *c, const struct tr_objective *o, d
     else if (inside >= share_admitted(c, l))
         refuse(c, TR_GATE_BOUND, "%.1f %% of the requests exceed max_model_len %d",
                100 * (1 - inside), c->engine[c->fastest].max_model_len);
+    else if (server)
+        refuse(
+            c, TR_GATE_BOUND,
+            "on %d SMs, alone, the mean request of %d item%s takes %s, the p%g request of %d %s; "
+            "the objective is %s: at most %.1f %% of requests can be inside",
+            sms, mean_tok, mean_tok > 1 ? "s" : "", prefill_range(mean, c, mean_tok),
+            100 * o->fraction, tail_tok, prefill_range(tail, c, tail_tok), limit, 100 * inside);
     else
         refuse(c, TR_GATE_BOUND,
                "prefill on %d SMs, alone: %s for the mean prompt of %d tokens, %s for the p%g "
@@ -315,13 +334,16 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
     double context = l->decoded_tok > 0 ? l->context_decode / l->decoded_tok : 0;
     double step_s = (double)idle_tpot_ns(c, (int64_t)context) / 1e9;
     c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9 + l->output_tok * step_s;
-    tr_ceiling_compute(&c->ceiling, c, w->model, l);
+    if (w->server != NULL)
+        tr_server_ceiling(c, l);
+    else
+        tr_ceiling_compute(&c->ceiling, c, w->model, l);
     c->shares = l->shares && !w->engine.no_prefix_caching;
     for (int i = 0; i < w->slo.n; i++) {
         const struct tr_objective *o = &w->slo.objective[i];
-        c->unloaded_inside[i] = most_inside(c, o, l);
+        c->unloaded_inside[i] = most_inside(c, o, l, w->server != NULL);
         if (c->unloaded_inside[i] < o->fraction)
-            refuse_bound(c, o, c->unloaded_inside[i], l);
+            refuse_bound(c, o, c->unloaded_inside[i], l, w->server != NULL);
     }
 }
 

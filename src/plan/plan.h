@@ -216,6 +216,10 @@ void tr_candidate_build(struct tr_candidate *c, struct tr_arena *arena, const st
                         const struct tr_precision *precision, int precision_order);
 /* The warning: what pods that start together on one memory take from each other. */
 void tr_candidate_warn(struct tr_candidate *c, const struct tr_workload *w);
+/* Part p of a simple GPU server's candidate, and what hardware allows it. */
+void tr_server_part(struct tr_candidate *c, int p, struct tr_arena *arena,
+                    const struct tr_workload *w);
+void tr_server_ceiling(struct tr_candidate *c, const struct tr_lengths *l);
 /* Unloaded latencies and the BOUND gate. */
 void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
                         const struct tr_lengths *lengths);

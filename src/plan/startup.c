@@ -22,7 +22,8 @@ static int worst_part(const struct tr_candidate *c)
 void tr_candidate_warn(struct tr_candidate *c, const struct tr_workload *w)
 {
     int p = worst_part(c);
-    if (p < 0 || w->engine.num_gpu_blocks > 0) /* a given number of blocks is not measured */
+    if (p < 0 || w->server != NULL ||
+        w->engine.num_gpu_blocks > 0) /* a given number of blocks is not measured */
         return;
     const struct tr_memory *m = &c->memory[p];
     int64_t bytes = together_bytes(c, p);

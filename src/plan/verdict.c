@@ -177,14 +177,19 @@ static void rule_fits(struct tr_plan *plan)
              c->gate != TR_GATE_MEMORY))
             small = c;
     }
+    const struct tr_workload *w = &plan->scenario->workload;
     bool met = small != NULL && small->gate != TR_GATE_MEMORY;
     struct tr_rule *r = rule(plan, "every workload fits a MIG instance", "MIG", met);
     if (small == NULL)
         snprintf(r->figure, sizeof r->figure, "no MIG arrangement was compared");
+    else if (met && w->server != NULL)
+        snprintf(r->figure, sizeof r->figure, "%s holds %s (%.1f GiB)",
+                 small->arrangement.parts[0].profile->name, w->server->name,
+                 (double)w->server->mem_bytes / TR_GIB);
     else if (met)
         snprintf(r->figure, sizeof r->figure, "%s holds %s %s and %" PRId64 " tokens of KV cache",
-                 small->arrangement.parts[0].profile->name, plan->scenario->workload.model->name,
-                 small->precision->name, small->memory[0].kv_tok);
+                 small->arrangement.parts[0].profile->name, w->model->name, small->precision->name,
+                 small->memory[0].kv_tok);
     else
         snprintf(r->figure, sizeof r->figure, "%s: %.120s",
                  small->arrangement.parts[0].profile->name, small->why);
@@ -296,7 +301,7 @@ static void say_one_engine(struct tr_plan *plan)
     const struct tr_workload *w = &plan->scenario->workload;
     const struct tr_candidate *copies = best_copies(plan), *whole = NULL;
     char usd[32], usd_whole[32], nodes[32], nodes_whole[32];
-    if (plan->scenario->isolation != TR_ISOLATION_NONE)
+    if (plan->scenario->isolation != TR_ISOLATION_NONE || w->server != NULL)
         return;
     if (w->own_pods) {
         say_one_engine_for_all(plan);

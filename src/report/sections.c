@@ -9,8 +9,9 @@ static void add_models(struct tr_str *text, const struct tr_scenario *s)
 {
     const struct tr_workload *w = &s->workload;
 
-    tr_str_printf(text, "%s at ", w->model->name);
-    for (size_t i = 0; i < w->n_precisions; i++)
+    tr_str_printf(text, w->server != NULL ? "%s" : "%s at ",
+                  w->server != NULL ? w->server->name : w->model->name);
+    for (size_t i = 0; i < w->n_precisions && w->server == NULL; i++)
         tr_str_printf(text, "%s%s", i ? ", " : "", w->precisions[i]->name);
     if (w->has_quality_limit)
         tr_str_printf(text, "; %s loss at most %g %%", w->quality.metric,
