@@ -40,8 +40,8 @@ static int sample_of(const struct tr_candidate *c, const struct tr_evaluation *e
     return (int)TR_MIN(TR_MAX(sample, 1), gpus);
 }
 
-int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
-                    struct tr_sim_result *result, struct tr_err *err)
+static int run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes, bool decide,
+               struct tr_sim_result *result, struct tr_err *err)
 {
     const struct tr_workload *w = &ev->scenario->workload;
     int gpus = nodes * c->node->gpus, sample = sample_of(c, ev, gpus);
@@ -52,7 +52,7 @@ int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev
         .spikes = ev->spikes,
         .expected = ev->spikes->requests,
         /* How far a sample is off says where to look next; of a whole day, yes or no is enough. */
-        .decide = sample == gpus,
+        .decide = decide && sample == gpus,
         .max_queue = TR_QUEUE_LIMIT,
         .stop = ev->opts->progress.stop,
         .simulated = ev->simulated,
@@ -61,6 +61,18 @@ int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev
     int rc = tr_sim_run(&cfg, src, result, err);
     tr_source_close(src);
     return rc;
+}
+
+int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
+                    struct tr_sim_result *result, struct tr_err *err)
+{
+    return run(c, ev, nodes, true, result, err);
+}
+
+int tr_evaluate_share(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
+                      struct tr_sim_result *result, struct tr_err *err)
+{
+    return run(c, ev, nodes, false, result, err);
 }
 
 /* ---- the search ---------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include <tranche/plan.h>
 #include <tranche/simulate.h>
 
+#include "plan/cost.h"
 #include "scenario/scenario.h"
 #include "sim/sim.h"
 
@@ -179,6 +180,7 @@ struct tr_plan {
     int n_finalists;
     struct tr_finalist finalists[TR_MAX_FINALISTS];
     struct tr_flip flips[TR_N_FLIPS];
+    struct tr_front front;
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
@@ -308,6 +310,9 @@ bool tr_evaluate_can_sample(const struct tr_candidate *c, const struct tr_worklo
 /* One fleet on the traffic, as many of its GPUs as the effort says. */
 int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
                     struct tr_sim_result *result, struct tr_err *err);
+/* The same to its end, whatever the answer. */
+int tr_evaluate_share(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
+                      struct tr_sim_result *result, struct tr_err *err);
 /* The smallest fleet, searched from `guess` nodes on. */
 int tr_evaluate_size(const struct tr_candidate *c, const struct tr_evaluation *ev, int guess,
                      struct tr_sizing *out, struct tr_err *err);

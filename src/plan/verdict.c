@@ -438,5 +438,6 @@ void tr_verdict_make(struct tr_plan *plan)
     say_one_engine(plan);
     say_pick(plan);
     say_runner_up(plan);
+    tr_verdict_cost(plan);
     tr_verdict_sureness(plan);
 }

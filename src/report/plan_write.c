@@ -69,6 +69,7 @@ static void add_candidates(struct tr_json *j, const struct tr_plan *plan)
             tr_report_json_result(j, &c->result, c->label, slo);
         else
             tr_json_null(j, "result");
+        tr_report_json_bill(j, plan, c);
         tr_json_text(j, "cause", *c->cause ? c->cause : NULL);
         tr_json_end(j);
     }
@@ -121,6 +122,7 @@ void tr_report_plan_json(struct tr_str *out, const struct tr_plan *plan)
         tr_json_int(&j, NULL, (int64_t)plan->order[i]);
     tr_json_end(&j);
     add_candidates(&j, plan);
+    tr_report_json_front(&j, plan);
     tr_report_json_draws(&j, plan);
     tr_report_json_flips(&j, plan);
     add_rules(&j, plan);

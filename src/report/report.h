@@ -60,6 +60,12 @@ void tr_report_explain(struct tr_str *out, const struct tr_plan *plan);
 void tr_report_draws(struct tr_str *out, const struct tr_plan *plan);
 /* What would flip the answer, and what does not. */
 void tr_report_flips(struct tr_str *out, const struct tr_plan *plan);
+/* What the fleets cost, and the front of cost against the objective (plan_cost.c). */
+void tr_report_bills(struct tr_str *out, const struct tr_plan *plan);
+void tr_report_front(struct tr_str *out, const struct tr_plan *plan);
+void tr_report_json_bill(struct tr_json *j, const struct tr_plan *plan,
+                         const struct tr_candidate *c);
+void tr_report_json_front(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_flips(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_draws(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool explain);
