@@ -23,13 +23,6 @@ struct memory {
     bool draining;
 };
 
-/* One node in the simulated placement of one loop. */
-struct place {
-    int pods, free;
-    bool open;      /* takes pods: ready, and not itself to be removed */
-    bool candidate; /* low use, and nothing forbids its removal */
-};
-
 struct tr_autoscaler {
     struct tr_autoscaler_policy policy;
     int64_t last_add_ns, last_delete_ns, last_failure_ns; /* of a removal */
@@ -40,7 +33,6 @@ struct tr_autoscaler {
     int slots_seen; /* of a ready node of the pool; 0: it has never seen one */
     int cap;
     struct memory *memory;
-    struct place *places;
     int *lists; /* removals, then those given up: cap each */
 };
 
@@ -67,7 +59,6 @@ void tr_autoscaler_free(struct tr_autoscaler *a)
     if (!a)
         return;
     free(a->memory);
-    free(a->places);
     free(a->lists);
     free(a);
 }
@@ -105,11 +96,15 @@ static void grow(struct tr_autoscaler *a, int n)
         return;
     int cap = TR_MAX(n, 2 * a->cap);
     a->memory = tr_realloc(a->memory, (size_t)cap * sizeof(*a->memory));
-    a->places = tr_realloc(a->places, (size_t)cap * sizeof(*a->places));
     a->lists = tr_realloc(a->lists, 2 * (size_t)cap * sizeof(*a->lists));
     for (int i = a->cap; i < cap; i++)
         a->memory[i] = (struct memory){.unneeded_ns = -1};
     a->cap = cap;
+}
+
+static int free_slots(const struct tr_node_view *n)
+{
+    return n->state == TR_NODE_READY ? TR_MAX(n->slots - n->pods, 0) : 0;
 }
 
 /* Reads the view: counts, forgets nodes that are gone, learns what a node of the pool holds. */
@@ -127,15 +122,13 @@ static struct sums look(struct tr_autoscaler *a, const struct tr_pool_view *v)
         if (ready && !seen)
             a->slots_seen = n->slots;
         seen |= ready;
-        a->places[i] = (struct place){
-            .pods = n->pods, .free = ready ? TR_MAX(n->slots - n->pods, 0) : 0, .open = ready};
         s.size += n->state != TR_NODE_NONE;
         s.starting += n->state == TR_NODE_STARTING;
         s.unready += n->state == TR_NODE_UNREADY;
         s.leaving += n->state == TR_NODE_LEAVING;
         s.draining += m->draining;
         s.moving += n->state == TR_NODE_LEAVING ? n->pods : 0;
-        s.ready_free += a->places[i].free;
+        s.ready_free += free_slots(n);
     }
     s.homeless += s.moving;
     return s;
@@ -176,48 +169,26 @@ static void follow_up(struct tr_autoscaler *a, int64_t now_ns, const struct tr_p
     out->given_up = given_up;
 }
 
-/* Asks for nodes for the pods that no node holds, present or on its way. Returns whether pods too
- * young to act on forbid shrinking in this loop. */
-static bool scale_up(struct tr_autoscaler *a, int64_t now_ns, const struct tr_pool_view *v,
+/* Asks for nodes for the pods that no node holds, present or on its way. */
+static void scale_up(struct tr_autoscaler *a, int64_t now_ns, const struct tr_pool_view *v,
                      const struct sums *s, struct tr_pool_decision *out)
 {
     const int slots = slots_of_new(a, v);
     const int64_t wait_ns = v->resource == TR_GPU_PLAIN ? PENDING_GPU_NS : PENDING_NS;
     int help = s->homeless - s->ready_free - s->starting * slots;
-    if (help <= 0)
-        return false;
-    if (s->moving == 0 && v->oldest_pending_ns + wait_ns > now_ns)
-        return true;
+    bool young = s->moving == 0 && v->oldest_pending_ns + wait_ns > now_ns;
     bool backed_off = a->backoff_ns > 0 && a->backoff_until_ns > now_ns;
-    if (slots == 0 || backed_off)
-        return false;
-    int add = TR_MIN((help + slots - 1) / slots, a->policy.max_nodes - s->size);
-    if (add <= 0)
-        return false;
-    out->add = add;
+    if (help <= 0 || young || backed_off || slots == 0)
+        return;
+    out->add = TR_MIN((help + slots - 1) / slots, TR_MAX(a->policy.max_nodes - s->size, 0));
+    if (out->add == 0)
+        return;
     a->last_add_ns = now_ns;
-    a->requested += add;
+    a->requested += out->add;
     a->expected_ns = now_ns + a->policy.provision_max_ns;
-    return false;
 }
 
-/* Puts `pods` on open nodes, the lowest numbers first. *first only grows: free slots only shrink.
- */
-static void put(struct tr_autoscaler *a, int n, int *first, int pods)
-{
-    while (pods > 0 && *first < n) {
-        struct place *p = &a->places[*first];
-        if (!p->open || p->free == 0) {
-            ++*first;
-            continue;
-        }
-        int k = TR_MIN(pods, p->free);
-        p->free -= k;
-        p->pods += k;
-        pods -= k;
-    }
-}
-
+/* Low use, and nothing forbids its removal. */
 static bool is_candidate(const struct tr_autoscaler *a, int64_t now_ns,
                          const struct tr_pool_view *v, int i)
 {
@@ -227,45 +198,41 @@ static bool is_candidate(const struct tr_autoscaler *a, int64_t now_ns,
     /* nvidia.com/gpu is 0 on a node with renamed resources, so its use reads as 0. */
     double used = 0;
     if (v->resource == TR_GPU_PLAIN && n->slots > 0)
-        used = (double)a->places[i].pods / n->slots;
+        used = (double)n->pods / n->slots;
     return used <= a->policy.gpu_utilization;
 }
 
-/* A node that could go now: its pods fit on those that stay, beside the pods of nodes found before
- * it. *free counts the slots of open nodes. */
-static void consider(struct tr_autoscaler *a, int64_t now_ns, int n, int i, int *first, int *free)
+/* Could the node go, beside those found before it? *free counts the slots that are left for pods
+ * that must move: those of the nodes that stay, less the pods that moved already. Pods are alike,
+ * so which of these nodes takes which pod does not matter. */
+static void consider(struct tr_autoscaler *a, int64_t now_ns, const struct tr_pool_view *v, int i,
+                     int *free)
 {
     struct memory *m = &a->memory[i];
-    struct place *p = &a->places[i];
-    if (!p->candidate) {
+    const struct tr_node_view *n = &v->nodes[i];
+    if (!is_candidate(a, now_ns, v, i)) {
         m->unneeded_ns = -1;
-    } else if (*free - p->free < p->pods) {
-        p->candidate = false;
+    } else if (*free - free_slots(n) < n->pods) {
         m->unneeded_ns = -1;
         m->recheck_ns = now_ns + RECHECK_NS;
     } else {
-        p->open = false;
-        *free -= p->free + p->pods;
-        put(a, n, first, p->pods);
+        *free -= free_slots(n) + n->pods;
         m->unneeded_ns = m->unneeded_ns >= 0 ? m->unneeded_ns : now_ns;
     }
 }
 
 /* Finds the nodes that could go together. Empty nodes are looked at first, then those that were
- * unneeded before, then the rest, each by number. Pods without a node are placed before. */
+ * unneeded before, then the rest (to which belongs what the second pass finds needed: no harm in
+ * finding that again), each by number. */
 static void find_unneeded(struct tr_autoscaler *a, int64_t now_ns, const struct tr_pool_view *v,
                           const struct sums *s)
 {
-    int first = 0, free = TR_MAX(s->ready_free - s->homeless, 0);
-    put(a, v->n_nodes, &first, TR_MIN(s->homeless, s->ready_free));
-    for (int i = 0; i < v->n_nodes; i++)
-        a->places[i].candidate = is_candidate(a, now_ns, v, i);
+    int free = TR_MAX(s->ready_free - s->homeless, 0);
     for (int pass = 0; pass < 3; pass++)
         for (int i = 0; i < v->n_nodes; i++) {
-            const struct place *p = &a->places[i];
-            int rank = p->pods == 0 ? 0 : a->memory[i].unneeded_ns >= 0 ? 1 : 2;
-            if (p->open && rank == pass)
-                consider(a, now_ns, v->n_nodes, i, &first, &free);
+            int rank = v->nodes[i].pods == 0 ? 0 : a->memory[i].unneeded_ns >= 0 ? 1 : 2;
+            if (rank == pass)
+                consider(a, now_ns, v, i, &free);
         }
 }
 
@@ -281,7 +248,7 @@ static void remove_unneeded(struct tr_autoscaler *a, int64_t now_ns, const struc
         for (int i = 0; i < v->n_nodes && out->n_remove < budget; i++) {
             struct memory *m = &a->memory[i];
             if (m->unneeded_ns < 0 || m->unneeded_ns + p->unneeded_ns >= now_ns ||
-                (a->places[i].pods > 0) != drain || (drain && drains-- <= 0))
+                (v->nodes[i].pods > 0) != drain || (drain && drains-- <= 0))
                 continue;
             a->lists[out->n_remove++] = i;
             *m = (struct memory){.unneeded_ns = -1, .draining = drain};
@@ -304,7 +271,7 @@ void tr_autoscaler_loop(struct tr_autoscaler *a, int64_t now_ns, const struct tr
                         struct tr_pool_decision *out)
 {
     *out = (struct tr_pool_decision){0};
-    grow(a, view->n_nodes);
+    grow(a, TR_MAX(view->n_nodes, 1));
     struct sums s = look(a, view);
     follow_up(a, now_ns, view, &s, out);
     a->next_ns = now_ns + a->policy.scan_ns;
@@ -314,10 +281,10 @@ void tr_autoscaler_loop(struct tr_autoscaler *a, int64_t now_ns, const struct tr
             a->memory[i].unneeded_ns = -1;
         return;
     }
-    bool young = scale_up(a, now_ns, view, &s, out);
+    scale_up(a, now_ns, view, &s, out);
     if (out->add == 0) {
         find_unneeded(a, now_ns, view, &s);
-        if (!young && !cooling(a, now_ns))
+        if (!cooling(a, now_ns))
             remove_unneeded(a, now_ns, view, &s, out);
     }
     if (a->policy.frequent_loops && (out->add > 0 || out->n_remove > 0))
