@@ -1,9 +1,9 @@
 /* catalog: what tranche knows about GPUs, models, precisions and node types, with the source of
  * every number; how a GPU can be divided; and what of its memory is left for the KV cache.
  *
- * The data are the files catalog/{gpus,models,precisions,nodes}.yaml, compiled in. Every number in
- * them has a source, which `tranche catalog` prints. A GPU's constants have a standing: measured,
- * operators (single operations measured), or estimate.
+ * The data are the files catalog/{gpus,models,precisions,nodes,servers}.yaml, compiled in. Every
+ * number in them has a source, which `tranche catalog` prints. A GPU's constants have a standing:
+ * measured, operators (single operations measured), or estimate.
  *
  * An arrangement says how ONE GPU is divided:
  *     whole                      one pod, the whole card
@@ -138,7 +138,8 @@ struct tr_node_type {
 /* A GPU server that is no language model: an embedder, a reranker, a classifier. It takes what
  * waits as one batch; a batch of n items takes batch_ns + n x item_ns on the whole GPU. */
 struct tr_server {
-    const char *name;         /* "bge-base-embedding" */
+    const char *name;         /* "bert-base-128" */
+    const char *note;         /* what it stands for, or NULL */
     const char *item;         /* what an item is: "sequence of 128 tokens" */
     const struct tr_gpu *gpu; /* on which it was measured */
     int64_t batch_ns, item_ns;
@@ -157,6 +158,8 @@ struct tr_catalog {
     size_t n_precisions;
     struct tr_node_type *nodes;
     size_t n_nodes;
+    struct tr_server *servers;
+    size_t n_servers;
     const char *prices_date; /* when the prices were read */
 };
 
@@ -178,6 +181,10 @@ int tr_catalog_precision(const struct tr_catalog *cat, const char *name, const s
                          const struct tr_precision **out, struct tr_err *err);
 int tr_catalog_node(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
                     const struct tr_node_type **out, struct tr_err *err);
+int tr_catalog_server(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                      const struct tr_server **out, struct tr_err *err);
+/* What must hold between the numbers of a server, wherever they come from. */
+int tr_server_check(const struct tr_server *server, const struct tr_node *at, struct tr_err *err);
 
 /* Reads a Hugging Face config.json of a dense model into `out`. Mixture of experts, MLA,
  * state-space and encoder models are refused by name. */

@@ -109,6 +109,9 @@ static int read_scalar(const struct tr_entry *entry, const struct tr_field *f,
     case TR_FIELD_BYTES:
         rc = tr_units_bytes(node->text, (int64_t *)(void *)at, &inner);
         break;
+    case TR_FIELD_DURATION:
+        rc = tr_units_duration(node->text, (int64_t *)(void *)at, &inner);
+        break;
     case TR_FIELD_BOOL:
         return read_bool(entry, f, node, (bool *)at, err);
     case TR_FIELD_OTHER:

@@ -20,6 +20,7 @@ enum tr_field_type {
     TR_FIELD_NUMBER,   /* double, after * mul / div */
     TR_FIELD_FRACTION, /* double; "8%" or 0.08 */
     TR_FIELD_BYTES,    /* int64_t; "79.25GiB" */
+    TR_FIELD_DURATION, /* int64_t, ns; "0.55ms" */
     TR_FIELD_BOOL,     /* bool: true, false */
     TR_FIELD_OTHER,    /* known, read by the loader itself */
 };

@@ -60,12 +60,12 @@ static int check_dir(const char *dir, struct tr_err *err)
     if (stat(dir, &st) != 0)
         return tr_err_set(err, TR_EINPUT,
                           "%s: %s; a catalog is a folder with gpus.yaml, "
-                          "models.yaml, precisions.yaml or nodes.yaml",
+                          "models.yaml, precisions.yaml, nodes.yaml or servers.yaml",
                           dir, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return tr_err_set(err, TR_EINPUT,
                           "%s: is no folder; a catalog is a folder with gpus.yaml, "
-                          "models.yaml, precisions.yaml or nodes.yaml",
+                          "models.yaml, precisions.yaml, nodes.yaml or servers.yaml",
                           dir);
     return TR_OK;
 }
@@ -85,7 +85,7 @@ int tr_catalog_file(struct tr_arena *arena, const char *dir, const char *name,
 
 int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err)
 {
-    /* In this order: a node type names a GPU. */
+    /* In this order: node types and servers name a GPU. */
     static const struct {
         const char *name;
         int (*load)(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err);
@@ -94,6 +94,7 @@ int tr_catalog_load(const char *dir, struct tr_catalog **out, struct tr_err *err
         {"models.yaml", tr_load_models},
         {"precisions.yaml", tr_load_precisions},
         {"nodes.yaml", tr_load_nodes},
+        {"servers.yaml", tr_load_servers},
     };
     struct tr_catalog *cat = tr_calloc(1, sizeof *cat);
     int rc = check_dir(dir, err);

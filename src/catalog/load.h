@@ -1,4 +1,4 @@
-/* load: the four loaders of the catalog, one per file, each in its own source. */
+/* load: the five loaders of the catalog, one per file, each in its own source. */
 #ifndef TR_CATALOG_LOAD_H
 #define TR_CATALOG_LOAD_H
 
@@ -8,6 +8,7 @@ int tr_load_gpus(struct tr_catalog *cat, const struct tr_node *root, struct tr_e
 int tr_load_models(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err);
 int tr_load_precisions(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err);
 int tr_load_nodes(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err);
+int tr_load_servers(struct tr_catalog *cat, const struct tr_node *root, struct tr_err *err);
 
 /* Prepares reading item i of a list of named entries: it must be a map with a `name` of at most 47
  * characters without spaces, which no earlier item of the list has. */

@@ -148,6 +148,21 @@ int tr_catalog_node(const struct tr_catalog *cat, const char *name, const struct
         cat->n_nodes, "`tranche catalog nodes` lists those known");
 }
 
+int tr_catalog_server(const struct tr_catalog *cat, const char *name, const struct tr_node *at,
+                      const struct tr_server **out, struct tr_err *err)
+{
+    for (size_t i = 0; i < cat->n_servers; i++) {
+        if (strcasecmp(cat->servers[i].name, name) == 0) {
+            *out = &cat->servers[i];
+            return TR_OK;
+        }
+    }
+    return unknown(err, at, "server", name,
+                   names_of(cat->servers, cat->n_servers, sizeof *cat->servers,
+                            offsetof(struct tr_server, name)),
+                   cat->n_servers, NULL);
+}
+
 double tr_precision_cm(const struct tr_precision *precision, const struct tr_gpu *gpu)
 {
     return precision->fp8_native && gpu->fp8_tensor ? precision->cm_native : precision->cm;

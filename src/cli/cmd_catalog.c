@@ -6,7 +6,7 @@
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct cli_usage usage = {
-    "catalog", "[gpus|models|precisions|nodes|mig [NAME]]",
+    "catalog", "[gpus|models|precisions|nodes|servers|mig [NAME]]",
     "A list of what tranche knows, or with NAME one entry with a source per number. mig GPU lists\n"
     "the MIG profiles of a GPU, their placements and every maximal layout.",
     "tranche catalog mig A100-PCIe-80GB"};

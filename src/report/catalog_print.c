@@ -25,7 +25,7 @@ struct topic {
 /* ---- pieces --------------------------------------------------------------------------------- */
 
 /* Lines "key value: source" as rows of a table. */
-static void sources_table(const char *sources, struct tr_str *out)
+void tr_catalog_print_sources(const char *sources, struct tr_str *out)
 {
     struct tr_table t = {.indent = 2};
     tr_table_column(&t, TR_LEFT, NULL, "key");
@@ -43,7 +43,7 @@ static void sources_table(const char *sources, struct tr_str *out)
     tr_table_end(&t, out);
 }
 
-static void sources_json(const char *sources, struct tr_json *j)
+void tr_catalog_json_sources(const char *sources, struct tr_json *j)
 {
     struct tr_arena arena = {0};
     tr_json_begin(j, "numbers", '[');
@@ -100,7 +100,7 @@ static int gpus_table(const struct tr_catalog *cat, const char *name, struct tr_
             return rc;
         tr_str_printf(out, "%s (%s): step-time constants %s, error %.0f %%\n\n", g->name, g->arch,
                       standing_words[g->standing], g->error * 100);
-        sources_table(g->sources, out);
+        tr_catalog_print_sources(g->sources, out);
         tr_catalog_print_spreads(spreads, tr_gpu_spreads(g, spreads), out);
         tr_str_printf(out, "\n");
         if (g->n_profiles > 0)
@@ -159,7 +159,7 @@ static int gpus_json(const struct tr_catalog *cat, const char *name, struct tr_j
         tr_json_int(j, "mig_compute_slices", g->compute_slices);
         tr_json_text(j, "standing", standings[g->standing]);
         tr_json_num(j, "error", g->error);
-        sources_json(g->sources, j);
+        tr_catalog_json_sources(g->sources, j);
         tr_catalog_json_spreads(spreads, tr_gpu_spreads(g, spreads), j);
         tr_json_end(j);
     }
@@ -280,7 +280,7 @@ static void precision_entry(const struct tr_precision *p, struct tr_str *out)
 {
     tr_str_printf(out, "%s\n\n", p->name);
     struct tr_spread spreads[TR_MAX_SPREADS];
-    sources_table(p->source, out);
+    tr_catalog_print_sources(p->source, out);
     tr_catalog_print_spreads(spreads, tr_precision_spreads(p, spreads), out);
     if (p->n_quality == 0)
         return;
@@ -346,7 +346,7 @@ static int precisions_json(const struct tr_catalog *cat, const char *name, struc
         tr_json_begin(j, NULL, '{');
         tr_json_text(j, "name", p->name);
         struct tr_spread spreads[TR_MAX_SPREADS];
-        sources_json(p->source, j);
+        tr_catalog_json_sources(p->source, j);
         tr_catalog_json_spreads(spreads, tr_precision_spreads(p, spreads), j);
         tr_json_begin(j, "quality", '[');
         for (int k = 0; k < p->n_quality; k++) {
@@ -410,6 +410,7 @@ static const struct topic topics[] = {
     {"models", models_table, models_json},
     {"precisions", precisions_table, precisions_json},
     {"nodes", tr_catalog_nodes_table, tr_catalog_nodes_json},
+    {"servers", tr_catalog_servers_table, tr_catalog_servers_json},
     {"mig", mig_table, mig_json},
 };
 
@@ -431,6 +432,8 @@ static void overview(const struct tr_catalog *cat, struct tr_str *out)
                     cat->n_precisions);
     tr_catalog_fact(&t, "nodes", "%zu node types, %zu with a list price of %s", cat->n_nodes,
                     priced, cat->prices_date);
+    tr_catalog_fact(&t, "servers", "%zu simple GPU servers: embedders, classifiers",
+                    cat->n_servers);
     tr_table_end(&t, out);
     tr_str_printf(out, "\ntranche catalog PART lists one of them, tranche catalog PART NAME prints "
                        "an entry with its sources.\n");
@@ -443,6 +446,7 @@ static void overview_json(const struct tr_catalog *cat, struct tr_json *j)
     tr_json_int(j, "models", (int64_t)cat->n_models);
     tr_json_int(j, "precisions", (int64_t)cat->n_precisions);
     tr_json_int(j, "nodes", (int64_t)cat->n_nodes);
+    tr_json_int(j, "servers", (int64_t)cat->n_servers);
     tr_json_end(j);
     tr_json_text(j, "prices_date", cat->prices_date);
 }
@@ -461,7 +465,7 @@ static int find_topic(const char *what, const struct topic **out, struct tr_err 
     const char *near = tr_nearest(what, names, TR_LEN(names));
     return tr_err_set(err, TR_EINPUT,
                       "the catalog has no part '%.40s'%s%s%s; it has gpus, models, precisions, "
-                      "nodes and mig",
+                      "nodes, servers and mig",
                       what, near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
                       near != NULL ? "'?" : "");
 }

@@ -214,6 +214,35 @@ static void other_names(void **state)
     assert_non_null(strstr(err.text, "did you mean 'azure/Standard_NC24ads_A100_v4'?"));
 }
 
+/* The line through two published batches gives them back, and every number has a source. */
+static void servers(void **state)
+{
+    (void)state;
+    /* TensorRT's table for BERT Base, FP16, A100: batches of 1, 8, 32 and 64 in ms. */
+    static const struct {
+        int n;
+        double ms;
+    } published[] = {{1, 0.67}, {8, 1.38}, {32, 4.10}, {64, 8.05}};
+    const struct tr_server *s = NULL;
+    struct tr_err err = {0};
+    assert_int_equal(tr_catalog_server(cat, "BERT-base-128", NULL, &s, NULL), TR_OK);
+    for (size_t i = 0; i < TR_LEN(published); i++) {
+        double ms = (double)(s->batch_ns + published[i].n * s->item_ns) * 1e-6;
+        double off = fabs(ms / published[i].ms - 1);
+        assert_true(off < (published[i].n == 1 || published[i].n == 64 ? 0.001 : 0.12));
+    }
+    assert_string_equal(s->gpu->name, "A100-SXM4-40GB");
+    assert_true(cat->n_servers >= 3);
+    for (size_t i = 0; i < cat->n_servers; i++) {
+        s = &cat->servers[i];
+        assert_true(s->item_ns > 0 && s->batch_ns > 0 && s->max_batch > 1 && s->mem_bytes > 0);
+        assert_non_null(strstr(s->source, "batch "));
+        assert_non_null(strstr(s->source, "memory "));
+    }
+    assert_int_equal(tr_catalog_server(cat, "bert-bse-128", NULL, &s, &err), TR_EINPUT);
+    assert_non_null(strstr(err.text, "did you mean 'bert-base-128'?"));
+}
+
 /* ---- a folder of one's own ------------------------------------------------------------------- */
 
 /* Loads with a folder that holds one file of this text. */
@@ -266,9 +295,23 @@ static void broken_files_are_answered(void **state)
     "    num_hidden_layers: 2\n    hidden_size: 64\n    num_attention_heads: 4\n"                  \
     "    intermediate_size: 128\n    vocab_size: 100\n    max_position_embeddings: 32\n"
 #define NODE_HEAD "prices_date: d\nsources: {me: s}\nnodes:\n"
+#define SERVER_HEAD                                                                                \
+    "servers:\n  - {name: x, unit: page, gpu: L4, memory: 1GiB, max_batch: 8, "                    \
+    "sources: {batch item max_batch memory: me}, "
     static const struct {
         const char *file, *text, *message;
     } cases[] = {
+        {"servers.yaml", SERVER_HEAD "batch: 1ms}\n", "'item' is missing"},
+        {"servers.yaml", SERVER_HEAD "batch: 1, item: 1ms}\n", "batch: \"1\" has no unit"},
+        {"servers.yaml", SERVER_HEAD "batch: 0s, item: 0s}\n", "a batch must take some time"},
+        {"servers.yaml",
+         "servers:\n  - {name: x, unit: page, gpu: L4, memory: 90GiB, max_batch: 8, batch: 1ms,\n"
+         "     item: 1ms, sources: {batch item max_batch memory: me}}\n",
+         "a memory of 90.00 GiB is more than L4 has (21.96)"},
+        {"servers.yaml",
+         "servers:\n  - {name: x, unit: page, gpu: L4, memory: 1GiB, max_batch: 8, batch: 1ms,\n"
+         "     item: 1ms, sources: {batch item max_batch: me}}\n",
+         "memory"},
         {"nodes.yaml", "", "nodes.yaml"},
         {"nodes.yaml", "nodes: 3\n", "'nodes' must be a list"},
         {"nodes.yaml", "hello\n", "'nodes' is missing"},
@@ -332,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_gpus_people_rent_are_there),
+        cmocka_unit_test(servers),
         cmocka_unit_test(entries_are_consistent),
         cmocka_unit_test(every_number_has_a_source_line),
         cmocka_unit_test(precisions_by_gpu),

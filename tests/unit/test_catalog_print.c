@@ -46,6 +46,8 @@ static void answers_are_there(void **state)
     has("nodes", NULL,
         "aws/g6e.xlarge                      1  L40S             1.861    1.861   1.172   0.782");
     has("nodes", "azure/Standard_ND96isr_H200_v5", "unknown");
+    has("servers", NULL, "bert-base-128   sequence of 128 tokens");
+    has("servers", "resnet-50", "DeepLearningExamples");
     has("mig", "A100-PCIe-80GB", "12 layouts of plain profiles");
     has("mig", "A100-PCIe-80GB", "16 more with double-memory profiles");
     has("mig", "A100-PCIe-80GB", "{0,2,4}:2");
@@ -70,9 +72,11 @@ static void everything_fits_100_columns(void **state)
     (void)state;
     struct tr_catalog *cat = NULL;
     assert_int_equal(tr_catalog_load(NULL, &cat, NULL), TR_OK);
-    static const char *const parts[] = {NULL, "gpus", "models", "precisions", "nodes"};
+    static const char *const parts[] = {NULL, "gpus", "models", "precisions", "nodes", "servers"};
     for (size_t i = 0; i < TR_LEN(parts); i++)
         check_width(parts[i], NULL);
+    for (size_t i = 0; i < cat->n_servers; i++)
+        check_width("servers", cat->servers[i].name);
     for (size_t i = 0; i < cat->n_gpus; i++) {
         check_width("gpus", cat->gpus[i].name);
         if (cat->gpus[i].n_profiles > 0)
@@ -94,9 +98,13 @@ static void json_reads_back(void **state)
         const char *what, *name, *key;
         size_t n;
     } parts[] = {
-        {NULL, NULL, "counts", 4},    {"gpus", NULL, "gpus", 14},
-        {"gpus", "l4", "gpus", 1},    {"models", NULL, "models", 11},
-        {"nodes", NULL, "nodes", 34}, {"precisions", NULL, "precisions", 4},
+        {NULL, NULL, "counts", 5},
+        {"servers", NULL, "servers", 5},
+        {"gpus", NULL, "gpus", 14},
+        {"gpus", "l4", "gpus", 1},
+        {"models", NULL, "models", 11},
+        {"nodes", NULL, "nodes", 34},
+        {"precisions", NULL, "precisions", 4},
     };
     for (size_t i = 0; i < TR_LEN(parts); i++) {
         struct tr_arena arena = {0};
