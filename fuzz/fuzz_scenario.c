@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         for (size_t i = 0; i < s->n_workloads; i++) {
             const struct tr_workload *w = &s->workloads[i];
 
-            tr_assert(w->name && w->model && w->n_precisions && w->slo.n);
+            tr_assert(w->name && !w->model != !w->server && w->n_precisions && w->slo.n);
             tr_assert(w->traffic.trace || w->traffic.duration_ns > 0);
         }
         tr_assert(s->n_nodes);

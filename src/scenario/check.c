@@ -139,7 +139,7 @@ static int check_workload(struct reader *r)
     const struct tr_node *slo = find_node(r, "workload.slo");
     int rc;
 
-    if ((rc = check_name(r)) < 0)
+    if ((rc = check_name(r)) < 0 || (rc = check_server(r)) < 0)
         return rc;
     if (!find_node(r, "workload.isolation"))
         w->isolation = r->s->isolation;

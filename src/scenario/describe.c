@@ -89,6 +89,13 @@ static void describe(const struct key *key, struct tr_str *out)
     case KEY_SECONDS:
         add_number(key, "a whole number of seconds", out);
         break;
+    case KEY_BYTES:
+        tr_str_printf(out, "a size such as %s", key->example);
+        break;
+    case KEY_SERVER:
+        tr_str_printf(out, "a name such as %s, or a map with the keys ", key->example);
+        add_children(key, out);
+        break;
     case KEY_BOOL:
         tr_str_printf(out, "true or false");
         break;
@@ -199,8 +206,8 @@ void tr_scenario_reference(struct tr_str *out)
     for (const struct key *key = key_next(NULL); key; key = key_next(key)) {
         char prefix[96], title[100];
 
-        if ((key->flags & KEY_LATER) ||
-            (key->type != KEY_MAP && key->type != KEY_MAPS && key->type != KEY_LENGTH))
+        if ((key->flags & KEY_LATER) || (key->type != KEY_MAP && key->type != KEY_MAPS &&
+                                         key->type != KEY_LENGTH && key->type != KEY_SERVER))
             continue;
         key_prefix(key, prefix);
         snprintf(title, sizeof(title), "`%.*s`", (int)strlen(prefix) - 1, prefix);

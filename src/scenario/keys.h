@@ -14,6 +14,8 @@ enum key_type {
     KEY_MAP,       /* keys of its own */
     KEY_MAPS,      /* a list of maps */
     KEY_TEXT,      /* a line of text */
+    KEY_BYTES,     /* int64_t, "2GiB" */
+    KEY_SERVER,    /* a name of the catalog, or a map */
     KEY_BLOCK,     /* text of any length */
     KEY_INT,       /* int, int32_t or int64_t, by the size of the member */
     KEY_NUMBER,    /* double */
@@ -33,7 +35,7 @@ enum key_type {
     KEY_CHOICES    /* auto, or a list of texts */
 };
 
-enum key_base { IN_SCENARIO, IN_WORKLOAD, IN_SPIKE, IN_CLAIM, IN_POLICY };
+enum key_base { IN_SCENARIO, IN_WORKLOAD, IN_SERVER, IN_SPIKE, IN_CLAIM, IN_POLICY };
 
 enum key_flag {
     KEY_REQUIRED = 1,   /* its map must have it */
@@ -133,6 +135,7 @@ int read_quality(struct reader *, void *, const struct key *, const struct tr_no
 int read_metric(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_gpu(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_precision(struct reader *, void *, const struct key *, const struct tr_node *);
+int read_server(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_log(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_shares(struct reader *, void *, const struct key *, const struct tr_node *);
 int read_priorities(struct reader *, void *, const struct key *, const struct tr_node *);
@@ -174,5 +177,7 @@ int check_traffic(struct reader *r);
 /* The cluster autoscaler and the bounds on nodes; the autoscaling of the workload at hand. */
 int check_cluster_scaling(struct reader *r);
 int check_autoscaling(struct reader *r);
+/* A simple GPU server: what goes with it; what it has in place of token lengths. */
+int check_server(struct reader *r);
 
 #endif

@@ -4,6 +4,9 @@
 #define W(m)                                                                                       \
     .base = IN_WORKLOAD, .offset = offsetof(struct tr_workload, m),                                \
     .size = sizeof(((struct tr_workload *)0)->m)
+#define SERVER(m)                                                                                  \
+    .base = IN_SERVER, .offset = offsetof(struct tr_server, m),                                    \
+    .size = sizeof(((struct tr_server *)0)->m)
 
 #define ENGINE  "workloads[].engine."
 #define TENANTS "workloads[].tenants."
@@ -18,10 +21,35 @@ static const struct key rows[] = {
     {.path = "workloads[].name", .type = KEY_TEXT, .init = "workload", W(name),
      .doc = "What the reports call this workload.",
      .example = "chat"},
-    {.path = "workloads[].model", .type = KEY_NAME, .flags = KEY_REQUIRED, .read = read_model,
+    {.path = "workloads[].model", .type = KEY_NAME, .read = read_model, .otherwise = "none",
      .doc = "A model of the catalog (`tranche catalog models`), or the path to a Hugging Face "
             "config.json of a dense model, ending in `.json`.",
      .example = "llama-3.1-8b"},
+    {.path = "workloads[].server", .type = KEY_SERVER, .read = read_server, .otherwise = "none",
+     .doc = "In place of `model`: a simple GPU server, such as an embedder or a classifier, of the "
+            "catalog (`tranche catalog servers`) or described. A batch of n items takes batch + "
+            "n x item on the whole GPU that it was measured on.",
+     .example = "bert-base-128"},
+    {.path = "workloads[].server.batch", .type = KEY_DURATION, .flags = KEY_REQUIRED, .max = 3600,
+     SERVER(batch_ns),
+     .doc = "Time of a batch, whatever it holds.",
+     .example = "2ms"},
+    {.path = "workloads[].server.item", .type = KEY_DURATION, .flags = KEY_REQUIRED, .max = 3600,
+     SERVER(item_ns),
+     .doc = "Time that each item adds.",
+     .example = "0.3ms"},
+    {.path = "workloads[].server.max_batch", .type = KEY_INT, .min = 1, .max = 65536,
+     .flags = KEY_REQUIRED, SERVER(max_batch),
+     .doc = "Most items in a batch.",
+     .example = "64"},
+    {.path = "workloads[].server.memory", .type = KEY_BYTES, .flags = KEY_REQUIRED | KEY_POSITIVE,
+     SERVER(mem_bytes),
+     .doc = "GPU memory of one server, all of it.",
+     .example = "2GiB"},
+    {.path = "workloads[].server.gpu", .type = KEY_NAME, .flags = KEY_REQUIRED, .read = read_gpu,
+     SERVER(gpu),
+     .doc = "The GPU on which this was measured.",
+     .example = "A100-PCIe-80GB"},
     {.path = "workloads[].precision", .type = KEY_NAMES, .otherwise = "bf16",
      .read = read_precisions,
      .doc = "The precision of the weights, or a list of those allowed, preferred first.",

@@ -127,6 +127,18 @@ int key_get_word(struct reader *r, const struct key *key, const struct tr_node *
                     key_show(buf, node->text), near, allowed);
 }
 
+static int get_bytes(struct reader *r, const struct key *key, const struct tr_node *node,
+                     int64_t *out)
+{
+    struct tr_err e = {0};
+
+    if (!has_scalar(node))
+        return key_refuse(r, key, node);
+    if (tr_units_bytes(node->text, out, &e) < 0)
+        return key_fail(r, key, node, "%s", e.text);
+    return (key->flags & KEY_POSITIVE) && *out == 0 ? key_refuse(r, key, node) : 0;
+}
+
 static int get_bool(struct reader *r, const struct key *key, const struct tr_node *node, bool *out)
 {
     if (!has_scalar(node))
@@ -178,6 +190,8 @@ static int read_value(struct reader *r, void *base, const struct key *key,
     case KEY_FRACTION:
     case KEY_RATE:
         return key_get_number(r, key, node, at);
+    case KEY_BYTES:
+        return get_bytes(r, key, node, at);
     case KEY_DURATION:
         return key_get_duration(r, key, node, at);
     case KEY_BOOL:

@@ -59,6 +59,8 @@ static const char *catalog_name(const struct tr_catalog *cat, const struct key *
         return i < cat->n_nodes ? cat->nodes[i].name : NULL;
     if (strcmp(name, "model") == 0)
         return i < cat->n_models ? cat->models[i].name : NULL;
+    if (strcmp(name, "server") == 0)
+        return i < cat->n_servers ? cat->servers[i].name : NULL;
     if (strcmp(name, "precision") == 0)
         return i < cat->n_precisions ? cat->precisions[i].name : NULL;
     if (strcmp(name, "gpu") == 0)
@@ -192,6 +194,16 @@ static void put_length(struct schema *s, const struct key *key, const char *pref
     tr_json_end(&s->j);
 }
 
+static void put_server(struct schema *s, const struct key *key, const char *prefix)
+{
+    tr_json_begin(&s->j, "anyOf", '[');
+    put_name_choices(s, key);
+    tr_json_begin(&s->j, NULL, '{');
+    put_map(s, prefix);
+    tr_json_end(&s->j);
+    tr_json_end(&s->j);
+}
+
 static void put_maps(struct schema *s, const struct key *key, const char *prefix)
 {
     tr_json_text(&s->j, "type", "array");
@@ -277,6 +289,12 @@ static void put_type(struct schema *s, const struct key *key)
     case KEY_KNOTS:
         put_knots(s);
         break;
+    case KEY_BYTES:
+        put_quantity(s, key, NUMBER_PATTERN "(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$");
+        break;
+    case KEY_SERVER:
+        put_server(s, key, prefix);
+        break;
     case KEY_LENGTH:
         put_length(s, key, prefix);
         break;
@@ -348,6 +366,7 @@ static void put_one_of(struct schema *s, const char *how, const char *const *nam
 static void put_map(struct schema *s, const char *prefix)
 {
     static const char *const roots[] = {"workloads", "claims", NULL};
+    static const char *const kinds[] = {"model", "server", NULL};
     static const char *const forms[] = {"profile", "trace", "rate", "rates", NULL};
     bool open = false;
 
@@ -366,6 +385,8 @@ static void put_map(struct schema *s, const char *prefix)
         tr_json_end(&s->j);
     if (prefix[0] == 0)
         put_one_of(s, "anyOf", roots);
+    if (strcmp(prefix, "workloads[].") == 0)
+        put_one_of(s, "oneOf", kinds);
     if (strcmp(prefix, "workloads[].traffic.") == 0)
         put_one_of(s, "oneOf", forms);
     put_keys(s, prefix, "properties", false);

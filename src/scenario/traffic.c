@@ -345,7 +345,7 @@ int check_traffic(struct reader *r)
     if (!tr_node_get(map, "profile")) {
         if ((rc = check_times(r, t)) < 0 || (rc = check_arrivals(r, t)) < 0)
             return rc;
-        for (size_t i = 0; i < TR_LEN(lengths); i++)
+        for (size_t i = 0; i < TR_LEN(lengths) && !r->s->workloads[r->item].server; i++)
             if (!tr_node_get(map, lengths[i]))
                 return tr_node_err(r->err, map,
                                    "traffic needs the key '%s': a number of tokens, "

@@ -75,12 +75,12 @@ int read_precision(struct reader *r, void *base, const struct key *key, const st
 
 int read_gpu(struct reader *r, void *base, const struct key *key, const struct tr_node *node)
 {
-    struct tr_claim *claim = base;
+    const struct tr_gpu **out = (const struct tr_gpu **)(void *)((char *)base + key->offset);
     const char *name;
 
     if (key_get_text(r, key, node, &name) < 0)
         return TR_EINPUT;
-    return tr_catalog_gpu(r->s->catalog, name, node, &claim->gpu, r->err);
+    return tr_catalog_gpu(r->s->catalog, name, node, out, r->err);
 }
 
 static bool is_config_path(const char *name)

@@ -385,6 +385,41 @@ static void prices_of_ones_own(void **state)
     tr_scenario_free(s);
 }
 
+static void simple_servers(void **state)
+{
+    static const char two[] =
+        "cluster: {node: azure/Standard_NC24ads_A100_v4}\n"
+        "workloads:\n"
+        "  - name: embed\n"
+        "    server: bert-base-128\n"
+        "    traffic: {rate: 50/s, duration: 1h, items: {mean: 4, cv: 1, max: 64}}\n"
+        "    slo: {e2e_p95: 50ms}\n"
+        "  - name: own\n"
+        "    server: {batch: 2ms, item: 0.3ms, max_batch: 16, memory: 2GiB, gpu: l4}\n"
+        "    traffic: {profile: aks-chatbot}\n"
+        "    slo: {e2e_p95: 50ms}\n";
+    struct tr_scenario *s = parse(two);
+    const struct tr_workload *w = s->workloads;
+
+    (void)state;
+    assert_null(w[0].model);
+    assert_string_equal(w[0].server->item, "sequence of 128 tokens");
+    assert_int_equal(w[0].traffic.prompt.kind, TR_LENGTH_LOGNORMAL);
+    assert_float_equal(w[0].traffic.prompt.mean, 4, 0);
+    assert_int_equal(w[0].traffic.prompt.max_tok, 64);
+    assert_int_equal(w[0].traffic.output.fixed_tok, 1);
+    assert_int_equal(w[1].server->batch_ns, 2 * TR_NS_PER_MS);
+    assert_int_equal(w[1].server->item_ns, 300000);
+    assert_int_equal(w[1].server->max_batch, 16);
+    assert_int_equal(w[1].server->mem_bytes, INT64_C(2) << 30);
+    assert_string_equal(w[1].server->gpu->name, "L4");
+    /* One item each, and no tokens of the profile's. */
+    assert_int_equal(w[1].traffic.prompt.fixed_tok, 1);
+    assert_int_equal(w[1].traffic.output.kind, TR_LENGTH_FIXED);
+    assert_int_equal(w[1].traffic.n_spikes, 12);
+    tr_scenario_free(s);
+}
+
 /* What a file says nothing of is as Kubernetes, KEDA and the cluster autoscaler come. */
 static void scaling_as_it_comes(void **state)
 {
@@ -837,6 +872,7 @@ int main(void)
         cmocka_unit_test(variants_of_traffic),
         cmocka_unit_test(several_workloads),
         cmocka_unit_test(prices_of_ones_own),
+        cmocka_unit_test(simple_servers),
         cmocka_unit_test(scaling_as_it_comes),
         cmocka_unit_test(scaling_as_described),
         cmocka_unit_test(start_up_logs),
