@@ -8,7 +8,7 @@
 static const char *const metric_names[] = {
     [TR_SCALE_REQUESTS] = "requests",
     [TR_SCALE_WAITING] = "waiting",
-    [TR_SCALE_KV] = "kv-cache",
+    [TR_SCALE_KV] = "kv",
     [TR_SCALE_GPU] = "gpu",
 };
 

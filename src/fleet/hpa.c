@@ -35,7 +35,7 @@ struct tr_hpa *tr_hpa_new(const struct tr_hpa_policy *policy)
     h->longest_period_ns = TR_MAX(TR_MAX(up->pods_period_ns, up->percent_period_ns),
                                   TR_MAX(down->pods_period_ns, down->percent_period_ns));
     h->target_milli = (int64_t)floor(policy->target * 1000 + 0.5);
-    tr_assert(h->target_milli > 0);
+    tr_assert(h->target_milli > 0 && policy->max_replicas > 0);
     return h;
 }
 

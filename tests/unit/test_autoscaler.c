@@ -105,6 +105,9 @@ static void play(const struct tr_autoscaler_policy *p, enum tr_gpu_resource reso
 #define PLAY(policy, loops)       play((policy), TR_GPU_PLAIN, (loops), TR_LEN(loops))
 #define PLAY_AS(policy, r, loops) play((policy), (r), (loops), TR_LEN(loops))
 
+/* A table reads best one row after the other. */
+/* clang-format off */
+
 /* ---- growing --------------------------------------------------------------------------------- */
 
 static void test_it_adds_nodes_for_pods_that_fit_nowhere(void **state)
@@ -112,9 +115,9 @@ static void test_it_adds_nodes_for_pods_that_fit_nowhere(void **state)
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
-        {0, "R2/4", 9, OLD, "+2"},         /* 2 fit; ceil(7 / 4) */
-        {10, "R4/4 S0 S0", 7, OLD, ""},    /* 8 fit on what comes */
-        {20, "R4/4 S0 S0", 12, OLD, "+1"}, /* 4 more do not */
+        {0, "R2/4", 9, OLD, "+2"},             /* 2 fit; ceil(7 / 4) */
+        {10, "R4/4 S0 S0", 7, OLD, ""},        /* 8 fit on what comes */
+        {20, "R4/4 S0 S0", 12, OLD, "+1"},     /* 4 more do not */
         {30, "R4/4 S0 S0 S20", 12, OLD, ""},
         {40, "R4/4 R0/4 S0 S20", 12, OLD, ""}, /* 4 on a ready node not bound to yet, 8 on others */
         {50, "R4/4 R4/4 L3/4", 0, 50, "+1"},   /* the pods of a node being drained need a place */
@@ -129,9 +132,11 @@ static void test_it_never_adds_beyond_the_maximum(void **state)
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 3);
     static const struct loop t[] = {
-        {0, "R1/1 R1/1", 5, OLD, "+1"},     {10, "R1/1 R1/1 S0", 5, OLD, ""},
+        {0, "R1/1 R1/1", 5, OLD, "+1"},
+        {10, "R1/1 R1/1 S0", 5, OLD, ""},
         {20, "R1/1 R1/1 L0/1", 5, OLD, ""}, /* a VM until it is gone */
-        {30, "R1/1 R1/1 U", 5, OLD, ""},    {40, "R1/1 R1/1 -", 5, OLD, "+1"},
+        {30, "R1/1 R1/1 U", 5, OLD, ""},
+        {40, "R1/1 R1/1 -", 5, OLD, "+1"},
     };
     PLAY(&p, t);
 }
@@ -161,15 +166,15 @@ static void test_stock_outs_back_off_5_minutes_doubling_to_30(void **state)
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
-        {0, "R1/1", 1, OLD, "+1", 60}, /* until 60 + 300 */
+        {0, "R1/1", 1, OLD, "+1", 60},           /* until 60 + 300 */
         {359, "R1/1", 1, OLD, ""},
-        {360, "R1/1", 1, OLD, "+1", 420}, /* 420 + 600 */
+        {360, "R1/1", 1, OLD, "+1", 420},        /* 420 + 600 */
         {1019, "R1/1", 1, OLD, ""},
-        {1020, "R1/1", 1, OLD, "+1", 1080}, /* 1080 + 1200 */
+        {1020, "R1/1", 1, OLD, "+1", 1080},      /* 1080 + 1200 */
         {2279, "R1/1", 1, OLD, ""},
-        {2280, "R1/1", 1, OLD, "+1", 2340}, /* 2340 + 1800 */
+        {2280, "R1/1", 1, OLD, "+1", 2340},      /* 2340 + 1800 */
         {4139, "R1/1", 1, OLD, ""},
-        {4140, "R1/1", 1, OLD, "+1", 4200}, /* 4200 + 1800, not 3600 */
+        {4140, "R1/1", 1, OLD, "+1", 4200},      /* 4200 + 1800, not 3600 */
         {5999, "R1/1", 1, OLD, ""},
         {6000, "R1/1", 1, OLD, "+1", 0},
         {6010, "R1/1 S6000", 1, OLD, ""},
@@ -186,7 +191,7 @@ static void test_a_backoff_is_not_doubled_by_failures_within_it(void **state)
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
         {0, "R1/1", 2, OLD, "+2", 60},
-        {60, "R1/1 S0", 2, OLD, "", 70}, /* the second of the two: until 70 + 300 */
+        {60, "R1/1 S0", 2, OLD, "", 70},  /* the second of the two: until 70 + 300 */
         {369, "R1/1", 1, OLD, ""},
         {370, "R1/1", 1, OLD, "+1", 400}, /* 400 + 600 */
         {999, "R1/1", 1, OLD, ""},
@@ -200,9 +205,11 @@ static void test_three_hours_without_a_failure_forget_the_backoff(void **state)
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
-        {0, "R1/1", 1, OLD, "+1", 60},        {400, "R1/1", 1, OLD, "+1", 500}, /* 500 + 600 */
-        {11301, "R1/1", 1, OLD, "+1", 11400}, {11699, "R1/1", 1, OLD, ""},
-        {11700, "R1/1", 1, OLD, "+1"}, /* 11400 + 300 */
+        {0, "R1/1", 1, OLD, "+1", 60},
+        {400, "R1/1", 1, OLD, "+1", 500}, /* 500 + 600 */
+        {11301, "R1/1", 1, OLD, "+1", 11400},
+        {11699, "R1/1", 1, OLD, ""},
+        {11700, "R1/1", 1, OLD, "+1"},    /* 11400 + 300 */
     };
     PLAY(&p, t);
 }
@@ -212,9 +219,11 @@ static void test_a_node_that_does_not_come_is_given_up(void **state)
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
-        {0, "R1/1", 1, OLD, "+1"},      {900, "R1/1 S0", 1, OLD, ""},
+        {0, "R1/1", 1, OLD, "+1"},
+        {900, "R1/1 S0", 1, OLD, ""},
         {901, "R1/1 S0", 1, OLD, "x1"}, /* and the pool backs off until 901 + 300 */
-        {911, "R1/1", 1, OLD, ""},      {1200, "R1/1", 1, OLD, ""},
+        {911, "R1/1", 1, OLD, ""},
+        {1200, "R1/1", 1, OLD, ""},
         {1201, "R1/1", 1, OLD, "+1"},
     };
     PLAY(&p, t);
@@ -236,8 +245,11 @@ static void test_a_node_goes_when_it_was_unneeded_for_longer_than_the_limit(void
     PLAY(&p, t);
     static const struct loop again[] = {
         /* any loop in which it is needed starts the time anew */
-        {0, "R1/1 R0/1", 0, 0, ""},   {300, "R1/1 R1/1", 0, 0, ""},   {310, "R1/1 R0/1", 0, 0, ""},
-        {910, "R1/1 R0/1", 0, 0, ""}, {911, "R1/1 R0/1", 0, 0, "-1"},
+        {0, "R1/1 R0/1", 0, 0, ""},
+        {300, "R1/1 R1/1", 0, 0, ""},
+        {310, "R1/1 R0/1", 0, 0, ""},
+        {910, "R1/1 R0/1", 0, 0, ""},
+        {911, "R1/1 R0/1", 0, 0, "-1"},
     };
     PLAY(&p, again);
 }
@@ -273,7 +285,7 @@ static void test_a_free_slot_is_counted_once(void **state)
     static const struct loop drains[] = {
         {0, "R1/4 R1/4 B3/4", 0, 0, ""}, /* one slot on 2: for the pod of 0 or that of 1 */
         {601, "R1/4 R1/4 B3/4", 0, 0, "-0"},
-        {611, "- R1/4 B3/4", 0, 0, ""}, /* the pod of 0 has ended: 1 was not unneeded until now */
+        {611, "- R1/4 B3/4", 0, 0, ""},  /* the pod of 0 has ended: 1 was not unneeded until now */
     };
     PLAY(&p, drains);
     static const struct loop empty[] = {
@@ -322,7 +334,8 @@ static void test_no_removal_in_the_cooldown_after_an_addition(void **state)
     struct tr_autoscaler_policy p = defaults(1, 10);
     p.unneeded_ns = 60 * S;
     static const struct loop t[] = {
-        {0, "R1/1", 1, OLD, "+1"},      {300, "R1/1 R1/1", 0, 0, ""},
+        {0, "R1/1", 1, OLD, "+1"},
+        {300, "R1/1 R1/1", 0, 0, ""},
         {310, "R1/1 R0/1", 0, 0, ""}, /* the time runs */
         {599, "R1/1 R0/1", 0, 0, ""}, /* longer than 60 s, but 0 + 600 is to come */
         {600, "R1/1 R0/1", 0, 0, "-1"},
@@ -393,7 +406,7 @@ static void test_nodes_with_pods_go_one_at_a_time(void **state)
         {0, "R1/4 R1/4 R1/4 R1/4 R0/4", 0, 0, ""},
         {601, "R1/4 R1/4 R1/4 R1/4 R0/4", 0, 0, "-4 -0"}, /* an empty one beside it */
         {602, "L1/4 R1/4 R1/4 R1/4 L0/4", 0, 0, ""},
-        {620, "L0/4 R2/4 R1/4 R1/4 -", 0, 0, ""}, /* moved, but not gone yet */
+        {620, "L0/4 R2/4 R1/4 R1/4 -", 0, 0, ""},         /* moved, but not gone yet */
         {630, "- R2/4 R1/4 R1/4 -", 0, 0, "-1"},
     };
     PLAY(&p, t);
@@ -416,10 +429,12 @@ static void test_a_node_whose_pods_fit_nowhere_is_looked_at_again_after_5_minute
     (void)state;
     const struct tr_autoscaler_policy p = defaults(1, 10);
     static const struct loop t[] = {
-        {0, "R1/2 B2/2", 0, 0, ""},  /* no place */
-        {10, "R1/2 B1/2", 0, 0, ""}, /* there would be one: it does not look */
-        {299, "R1/2 B1/2", 0, 0, ""}, {300, "R1/2 B1/2", 0, 0, ""}, /* unneeded from now */
-        {900, "R1/2 B1/2", 0, 0, ""}, {901, "R1/2 B1/2", 0, 0, "-0"},
+        {0, "R1/2 B2/2", 0, 0, ""},   /* no place */
+        {10, "R1/2 B1/2", 0, 0, ""},  /* there would be one: it does not look */
+        {299, "R1/2 B1/2", 0, 0, ""},
+        {300, "R1/2 B1/2", 0, 0, ""}, /* unneeded from now */
+        {900, "R1/2 B1/2", 0, 0, ""},
+        {901, "R1/2 B1/2", 0, 0, "-0"},
     };
     PLAY(&p, t);
     static const struct loop again[] = {
@@ -440,7 +455,7 @@ static void test_too_many_broken_nodes_stop_it(void **state)
     const struct tr_autoscaler_policy p = defaults(1, 20);
     static const struct loop t[] = {
         {0, "R0/1 R1/1 U U U R1/1 R1/1 R1/1", 0, 0, ""},
-        {601, "R0/1 R1/1 U U U U R1/1 R1/1", 0, 0, ""}, /* 4 of 8 are more than 45 % */
+        {601, "R0/1 R1/1 U U U U R1/1 R1/1", 0, 0, ""},          /* 4 of 8 are more than 45 % */
         {610, "R1/1 R1/1 U U U U R1/1 R1/1", 9, OLD, ""},
         {620, "R1/1 R1/1 U U U U R1/1 R1/1 R1/1", 1, OLD, "+1"}, /* 4 of 9 are not */
     };
@@ -515,6 +530,8 @@ static void test_it_does_not_know_the_shares_of_a_node_it_has_not_seen(void **st
     };
     PLAY_AS(&p, TR_GPU_RENAMED, renamed);
 }
+
+/* clang-format on */
 
 /* ---- properties ------------------------------------------------------------------------------ */
 

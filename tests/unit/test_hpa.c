@@ -49,6 +49,9 @@ static int wish(struct tr_hpa_policy p, struct tr_hpa_view v)
     return got;
 }
 
+/* A table reads best one row after the other. */
+/* clang-format off */
+
 /* ---- what the metric asks for ---------------------------------------------------------------- */
 
 static void test_tolerance_has_both_its_edges(void **state)
@@ -145,7 +148,7 @@ static void test_growth_at_most_doubles(void **state)
     (void)state;
     const struct tr_hpa_policy p = plain();
     static const struct sync t[] = {
-        {0, {1, 1, 0, 0, 100}, 4}, /* wish 10; max(2 x 1, 4) */
+        {0, {1, 1, 0, 0, 100}, 4},     /* wish 10; max(2 x 1, 4) */
         {15, {4, 4, 0, 0, 400}, 8},
         {30, {8, 8, 0, 0, 800}, 16},
         {45, {16, 16, 0, 0, 800}, 20}, /* 32, but 20 is the most */
@@ -300,9 +303,9 @@ static void test_each_policy_has_its_own_period(void **state)
         .pods = 4, .pods_period_ns = 30 * S, .percent = 100, .percent_period_ns = 120 * S};
     struct tr_hpa_policy p = with_rules(up, none);
     static const struct sync t[] = {
-        {0, {2, 2, 0, 0, 900}, 6},   /* 2 + 4, or 4 */
-        {15, {6, 6, 0, 0, 900}, 6},  /* pods: from 2 to 6; percent: from 2 to 4 */
-        {30, {6, 6, 0, 0, 900}, 10}, /* pods: from 6; percent: from 2 */
+        {0, {2, 2, 0, 0, 900}, 6},      /* 2 + 4, or 4 */
+        {15, {6, 6, 0, 0, 900}, 6},     /* pods: from 2 to 6; percent: from 2 to 4 */
+        {30, {6, 6, 0, 0, 900}, 10},    /* pods: from 6; percent: from 2 */
         {119, {10, 10, 0, 0, 900}, 14},
         {120, {14, 14, 0, 0, 900}, 14}, /* pods: from 10 to 14; percent: from 14 - 8 = 6 to 12 */
         {150, {14, 14, 0, 0, 900}, 20}, /* percent: 4 of 119 s are left: from 10 to 20 */
@@ -336,6 +339,8 @@ static void test_what_the_bounds_added_uses_up_the_rate(void **state)
     };
     PLAY(&p, t);
 }
+
+/* clang-format on */
 
 /* ---- properties ------------------------------------------------------------------------------ */
 

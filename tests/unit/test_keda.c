@@ -28,6 +28,9 @@ static void play(int min, double activation, const struct poll *polls, size_t n)
 }
 #define PLAY(min, activation, polls) play((min), (activation), (polls), TR_LEN(polls))
 
+/* A table reads best one row after the other. */
+/* clang-format off */
+
 static void test_activation_is_strictly_above(void **state)
 {
     (void)state;
@@ -41,8 +44,11 @@ static void test_it_wakes_to_the_minimum_and_leaves_the_rest_to_its_hpa(void **s
 {
     (void)state;
     static const struct poll three[] = {
-        {0, 50, 0, 3},  {30, 50, 3, 3},  {60, 0, 0, 3}, /* found below the minimum, and idle */
-        {400, 0, 7, 7}, {9000, 0, 3, 3},
+        {0, 50, 0, 3},
+        {30, 50, 3, 3},
+        {60, 0, 0, 3}, /* found below the minimum, and idle */
+        {400, 0, 7, 7},
+        {9000, 0, 3, 3},
     };
     PLAY(3, 0, three);
     static const struct poll one[] = {{0, 50, 0, 1}, {30, 50, 1, 1}, {60, 50, 9, 9}};
@@ -54,13 +60,19 @@ static void test_the_cooldown_counts_from_the_last_active_poll(void **state)
 {
     (void)state;
     static const struct poll t[] = {
-        {0, 3, 0, 1},   {30, 0, 1, 1},  {270, 1, 4, 4}, /* active again */
-        {300, 0, 4, 4}, {570, 0, 4, 4},                 /* 300 s after 270 s: not over yet */
-        {600, 0, 4, 0},                                 /* from 4 to 0, not by way of 1 */
-        {630, 0, 0, 0}, {660, 1, 0, 1}, /* awake at once: no cooldown on the way up */
+        {0, 3, 0, 1},
+        {30, 0, 1, 1},
+        {270, 1, 4, 4}, /* active again */
+        {300, 0, 4, 4},
+        {570, 0, 4, 4}, /* 300 s after 270 s: not over yet */
+        {600, 0, 4, 0}, /* from 4 to 0, not by way of 1 */
+        {630, 0, 0, 0},
+        {660, 1, 0, 1}, /* awake at once: no cooldown on the way up */
     };
     PLAY(0, 0, t);
 }
+
+/* clang-format on */
 
 int main(void)
 {
