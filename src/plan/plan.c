@@ -67,6 +67,8 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     if (rc == TR_OK)
         rc = tr_front_run(plan, &ev, err);
     if (rc == TR_OK)
+        rc = tr_victims_run(plan, &ev, err);
+    if (rc == TR_OK)
         rc = tr_draws_run(plan, &ev, err);
     if (rc == TR_OK && opts->flips)
         rc = tr_flips_run(plan, &ev, err);

@@ -19,6 +19,7 @@
 
 #include "plan/cost.h"
 #include "scenario/scenario.h"
+#include "plan/victim.h"
 #include "sim/sim.h"
 
 #define TR_TIE 0.05
@@ -181,6 +182,8 @@ struct tr_plan {
     struct tr_finalist finalists[TR_MAX_FINALISTS];
     struct tr_flip flips[TR_N_FLIPS];
     struct tr_front front;
+    int n_victims;
+    struct tr_victim *victims; /* by rank; where the workload has tenants */
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
@@ -384,6 +387,8 @@ int64_t tr_case_requests(const struct tr_candidate *c, const struct tr_evaluatio
 int tr_flips_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
 /* Flips in closed form: price, isolation. Needs the ranking. */
 void tr_flips_closed(struct tr_plan *plan);
+/* What neighbours do to a pod, for every arrangement that is ranked. */
+int tr_victims_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
 /* The draws: those within 1.5 times the pick's cost, at most four, sized anew in each. */
 int tr_draws_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
 /* Is this finalist cheaper than the pick in more than a fifth of the draws? */

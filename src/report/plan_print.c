@@ -425,6 +425,7 @@ void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool e
     tr_report_bills(out, plan);
     tr_report_front(out, plan);
     print_refuted(out, plan);
+    tr_report_victims(out, plan);
     tr_report_draws(out, plan);
     if (explain)
         tr_report_explain(out, plan);

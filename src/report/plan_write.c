@@ -123,6 +123,7 @@ void tr_report_plan_json(struct tr_str *out, const struct tr_plan *plan)
     tr_json_end(&j);
     add_candidates(&j, plan);
     tr_report_json_front(&j, plan);
+    tr_report_json_victims(&j, plan);
     tr_report_json_draws(&j, plan);
     tr_report_json_flips(&j, plan);
     add_rules(&j, plan);

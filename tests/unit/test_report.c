@@ -27,6 +27,18 @@ static struct tr_plan plan;
 static struct tr_candidate candidates[4];
 static int drawn[2][20] = {{4, 5}, {19, 0}}; /* nodes per draw */
 static size_t order[] = {1, 0, 2, 3};
+static struct tr_victim victims[] = {
+    {.candidate = 0,
+     .coupled = true,
+     .rate = 0.42,
+     .at = {{3960, 90000000, 250000000, 1, 0},
+            {3960, 95000000, 310000000, 0.9975, 0},
+            {500, -1, -1, 0, 1}}},
+    {.candidate = 0,
+     .coupled = true,
+     .rate = 0.8,
+     .at = {{3960, 1, 2000000, 1, 0}, {3960, 1, 2, 1, 0}, {500, 1, 4000000, 1, 0}}},
+};
 
 static int load(void **state)
 {
@@ -141,6 +153,8 @@ static int fill(void **state)
         .n_draws = 20,
         .n_finalists = 2,
         .finalists = {{1, drawn[0], 4, 5, 0, 20, 0}, {0, drawn[1], 19, 0, 3, 2, 15}},
+        .n_victims = 2,
+        .victims = victims,
         .flips = {[TR_FLIP_RATE] = {.looked = true, .least = 0.0625, .most = 16},
                   [TR_FLIP_PROMPT] = {.looked = true,
                                       .least = 0.25,
@@ -237,6 +251,9 @@ static void the_table_has_every_answer(void **state)
     HAS_LINE(text, "Pick whole bf16.");
     HAS_LINE(text, "  met", "bursty", "-> whole or timeslice", "4.50");
     HAS_LINE(text, "timeslice:4", "another pod held the GPU");
+    HAS_LINE(text, "timeslice:4", "0.42", "90", "250", "100.00", "95", "310", "99.75", "-", "0.00");
+    HAS_LINE(text, "two pods of timeslice:4 int4", "B is kept full", "A gets its 0.8");
+    HAS_LINE(text, "--request-rate 0.800 --num-prompts 480");
     HAS_LINE(text, "  - sleep mode");
     HAS_LINE(text, "tranche simulate hand.yaml --arrangement 'whole bf16' --nodes 4");
     free(text);
@@ -342,6 +359,12 @@ static void json_has_the_figures_in_base_units(void **state)
     assert_true(number(finalists->items[0], "nodes_p90") == 5);
     assert_true(tr_node_get(finalists->items[1], "nodes_p90")->null);
     is_text(finalists->items[1], "too_close", "false");
+    const struct tr_node *row = tr_node_get(root, "neighbours")->items[0];
+    assert_true(number(row, "candidate") == 0 && number(row, "victim_rate_per_s") == 0.42);
+    is_text(row, "neighbours_are", "pods");
+    assert_true(number(tr_node_get(row, "idle"), "ttft_p95_s") == 0.25);
+    assert_true(number(tr_node_get(row, "saturates"), "lost_share") == 1);
+    assert_true(tr_node_get(tr_node_get(row, "saturates"), "ttft_p50_s")->null);
     const struct tr_node *flips = tr_node_get(root, "flips");
     assert_int_equal(flips->n, 4); /* what was neither looked at nor left out is not there */
     is_text(flips->items[0], "input", "rate");

@@ -1,0 +1,123 @@
+/* report, plan: what a neighbour does to a pod, as a table and as JSON. */
+#include "report/report.h"
+
+#include <math.h>
+
+static const char *const states[TR_N_NEIGHBOURS] = {"idle", "bursts", "saturates"};
+
+static void print_answer(struct tr_table *t, const struct tr_victim_answer *a)
+{
+    char text[TR_SHOW];
+
+    if (a->p50_ns < 0) {
+        tr_table_cell(t, "-");
+        tr_table_cell(t, "-");
+    } else {
+        tr_table_cell(t, "%s", tr_show_num(text, (double)a->p50_ns / 1e6));
+        tr_table_cell(t, "%s", tr_show_num(text, (double)a->p95_ns / 1e6));
+    }
+    tr_table_cell(t, "%s", tr_show_percent(text, a->inside));
+}
+
+static const char *suffix(const struct tr_victim *v, const struct tr_candidate *c)
+{
+    if (!v->one_engine)
+        return "";
+    if (v->priority)
+        return ", priority";
+    return c->arrangement.one_engine ? "" : ", one engine";
+}
+
+/* The command with which two tenants' pods show it on the user's own card: of the first arrangement
+ * that couples them. */
+static void print_command(struct tr_str *out, const struct tr_plan *plan)
+{
+    const char *path =
+        strcmp(plan->scenario->path, "-") == 0 ? "SCENARIO.yaml" : plan->scenario->path;
+    char name[128], idle[TR_SHOW], beside[TR_SHOW], rate[TR_SHOW];
+
+    for (int i = 0; i < plan->n_victims; i++) {
+        const struct tr_victim *v = &plan->victims[i];
+        const struct tr_candidate *c = &plan->candidates[v->candidate];
+        const struct tr_victim_answer *full = &v->at[TR_NEIGHBOUR_SATURATES];
+        struct tr_str text = {0};
+        if (v->one_engine || !v->coupled || full->p95_ns < 0)
+            continue;
+        tr_str_printf(&text,
+                      "Ten minutes confirm it on two pods of %s: B is kept full while A gets its "
+                      "%s requests/s; p95 of A's TTFT goes from %s ms with all others idle to at "
+                      "most %s ms.",
+                      tr_show_candidate(name, c), tr_show_num(rate, v->rate),
+                      tr_show_num(idle, (double)v->at[TR_NEIGHBOUR_IDLE].p95_ns / 1e6),
+                      tr_show_num(beside, (double)full->p95_ns / 1e6));
+        tr_text_wrap(out, "  ", 2, text.text);
+        tr_str_free(&text);
+        tr_str_printf(out,
+                      "  tranche bench --url http://POD-B:8000 %s \\\n"
+                      "    --request-rate inf --max-concurrency %d &\n"
+                      "  tranche bench --url http://POD-A:8000 %s \\\n"
+                      "    --request-rate %s --num-prompts %.0f; kill %%1\n",
+                      path, c->engine[0].max_num_seqs + 64, path, rate, ceil(600 * v->rate));
+        return;
+    }
+}
+
+void tr_report_victims(struct tr_str *out, const struct tr_plan *plan)
+{
+    struct tr_table t = {.indent = 2};
+    static const char *const groups[TR_N_NEIGHBOURS] = {"neighbours idle", "they burst",
+                                                        "they saturate"};
+    char a[TR_SHOW];
+
+    if (plan->n_victims == 0)
+        return;
+    tr_table_column(&t, TR_LEFT, NULL, "arrangement");
+    tr_table_column(&t, TR_LEFT, NULL, "");
+    tr_table_column(&t, TR_LEFT, NULL, plan->scenario->n_nodes > 1 ? "node" : "");
+    tr_table_column(&t, TR_RIGHT, NULL, "req/s");
+    for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
+        tr_table_column(&t, TR_RIGHT, groups[k], "p50");
+        tr_table_column(&t, TR_RIGHT, groups[k], "p95");
+        tr_table_column(&t, TR_RIGHT, groups[k], "SLO, %");
+    }
+    for (int i = 0; i < plan->n_victims; i++) {
+        const struct tr_victim *v = &plan->victims[i];
+        const struct tr_candidate *c = &plan->candidates[v->candidate];
+        tr_table_cell(&t, "%s%s", c->arrangement.text, suffix(v, c));
+        tr_table_cell(&t, "%s", c->precision->name);
+        tr_table_cell(&t, "%s", tr_show_node_letter(a, plan->scenario, c->node));
+        tr_table_cell(&t, "%s", tr_show_num(a, v->rate));
+        for (int k = 0; k < TR_N_NEIGHBOURS; k++)
+            print_answer(&t, &v->at[k]);
+    }
+    tr_str_printf(out, "\nWhat a neighbour does to a pod: its TTFT, ms\n");
+    tr_table_end(&t, out);
+    tr_text_wrap(out, "  req/s: ", 9,
+                 "the pod's mean rate, or what keeps it busy a tenth of the time if that is more");
+    print_command(out, plan);
+}
+
+void tr_report_json_victims(struct tr_json *j, const struct tr_plan *plan)
+{
+    tr_json_begin(j, "neighbours", '[');
+    for (int i = 0; i < plan->n_victims; i++) {
+        const struct tr_victim *v = &plan->victims[i];
+        tr_json_begin(j, NULL, '{');
+        tr_json_int(j, "candidate", v->candidate);
+        tr_json_text(j, "neighbours_are", v->one_engine ? "tenants" : v->coupled ? "pods" : "none");
+        tr_json_bool(j, "victim_first", v->priority);
+        tr_json_num(j, "victim_rate_per_s", v->rate);
+        for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
+            const struct tr_victim_answer *a = &v->at[k];
+            tr_json_begin(j, states[k], '{');
+            tr_json_int(j, "requests", a->requests);
+            tr_json_num(j, "ttft_p50_s", a->p50_ns < 0 ? (double)NAN : (double)a->p50_ns / 1e9);
+            tr_json_num(j, "ttft_p95_s", a->p95_ns < 0 ? (double)NAN : (double)a->p95_ns / 1e9);
+            tr_json_num(j, "inside_all_share", a->inside);
+            tr_json_num(j, "lost_share", a->lost);
+            tr_json_end(j);
+        }
+        tr_json_end(j);
+    }
+    tr_json_end(j);
+}
