@@ -222,8 +222,8 @@ static void consider(struct tr_autoscaler *a, int64_t now_ns, const struct tr_po
 }
 
 /* Finds the nodes that could go together. Empty nodes are looked at first, then those that were
- * unneeded before, then the rest (to which belongs what the second pass finds needed: no harm in
- * finding that again), each by number. */
+ * unneeded before, then the rest, each by number. What the second pass finds needed is found so
+ * once more in the third. */
 static void find_unneeded(struct tr_autoscaler *a, int64_t now_ns, const struct tr_pool_view *v,
                           const struct sums *s)
 {
