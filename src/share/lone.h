@@ -11,16 +11,15 @@
 #include "share/work.h"
 
 struct tr_lone {
-    int64_t base_ns;  /* times in ps count from here */
-    int64_t clock_ps; /* the end of the last piece, or a post to idle hardware */
-    int64_t end_ns;   /* of piece[0], the fraction dropped; TR_TIME_NEVER: there is none */
-    int64_t seen_ns;  /* how far the driver has asked */
-    int queued;       /* pieces of work: 0, 1 or 2 */
+    int first, queued; /* pieces of work: 0, 1 or 2; piece[first] is first */
     struct tr_lone_piece {
-        int64_t gpu_ps, gap_ps, ready_ps, end_ps;
+        int64_t end_ns, end_ps; /* the fraction of a nanosecond apart */
+        int64_t gpu_ps, gap_ps;
         int gaps;
-        bool turn; /* the hardware was idle before it */
+        int turns; /* that it takes: the hardware falls idle before it, and in its gaps */
     } piece[2];
+    int64_t clock_ns, clock_ps; /* the end of the last piece */
+    int64_t seen_ns;            /* how far the driver has asked */
     tr_u128 busy_ps;
     int64_t turns;
 };
