@@ -6,14 +6,6 @@
 
 #include <stdlib.h>
 
-/* The blocks in use have been so since they last changed. */
-void engine_count_blocks(struct tr_engine *e, int64_t now_ns)
-{
-    int64_t span_us = (now_ns - e->last_ns) / 1000;
-    e->stats.kv_block_us += tr_engine_blocks_used(e) * span_us;
-    e->last_ns += span_us * 1000;
-}
-
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 bool engine_waits_for_kv(const struct tr_engine *e, const struct request *r)
@@ -58,6 +50,7 @@ static void report(struct tr_engine *e, const struct request *r, enum tr_status 
         .scheduled_ns = r->scheduled_ns,
         .first_token_ns = r->first_ns,
         .last_token_ns = status == TR_DONE ? now_ns : -1,
+        .pod = e->cfg.pod,
         .workload = r->workload,
         .tenant = r->tenant,
         .priority = r->priority,
@@ -159,7 +152,7 @@ int64_t tr_engine_calm(const struct tr_engine *e)
 {
     if (e->n_decode == 0 || e->running.n != e->n_decode || e->fresh.n + e->resumed.n > 0)
         return 0;
-    int64_t until_end = e->req[e->heap[0]].end_epoch - 1 - e->epoch;
+    int64_t until_end = e->heap[0].epoch - 1 - e->epoch;
     /* Each request takes a block in 16 steps: whole rounds that are certain to find theirs. */
     int64_t until_full = ((int64_t)e->free_blocks / e->n_decode - 1) * TR_BLOCK_TOK;
     return TR_MAX(TR_MIN(until_end, until_full), 0);
@@ -174,8 +167,8 @@ void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_st
                     int n_in_flight)
 {
     int32_t blocks = (int32_t)(n / TR_BLOCK_TOK) * e->n_decode;
-    for (int64_t j = 0; j < n % TR_BLOCK_TOK; j++)
-        blocks += e->phase[phase_of(-(e->epoch + j))];
+    for (int base = 0; base < TR_BLOCK_TOK; base++) /* those that need one in the last few steps */
+        blocks += phase_of(-e->epoch - base) < n % TR_BLOCK_TOK ? e->phase[base] : 0;
     e->stats.kv_block_us +=
         (2 * tr_engine_blocks_used(e) + blocks) * ((now_ns - e->last_ns) / 1000) / 2;
     e->last_ns = now_ns;
@@ -229,10 +222,10 @@ void tr_engine_free(struct tr_engine *e)
     free(e);
 }
 
-static struct request request_of(const struct tr_engine *e, const struct tr_engine_request *q,
-                                 int64_t now_ns)
+static void request_init(struct request *r, const struct tr_engine *e,
+                         const struct tr_engine_request *q, int64_t now_ns)
 {
-    struct request r = {
+    *r = (struct request){
         .id = q->id,
         .arrival_ns = q->arrival_ns,
         .reach_ns = now_ns,
@@ -252,20 +245,20 @@ static struct request request_of(const struct tr_engine *e, const struct tr_engi
         .state = FRESH,
     };
     if (e->cfg.enable_prefix_caching)
-        r.chain = q->chain;
-    return r;
+        r->chain = q->chain;
 }
 
 void tr_engine_add(struct tr_engine *e, const struct tr_engine_request *q, int64_t now_ns)
 {
     bool too_long = (int64_t)q->prompt_tok + q->output_tok > e->cfg.max_model_len;
     if (too_long || (e->cfg.queue_limit > 0 && e->held + 1 > e->cfg.queue_limit)) {
-        struct request r = request_of(e, q, now_ns);
+        struct request r;
+        request_init(&r, e, q, now_ns);
         report(e, &r, TR_REJECTED, too_long ? TR_CAUSE_TOO_LONG : TR_CAUSE_REFUSED, now_ns);
         return;
     }
     uint32_t i = pool_take(e);
-    e->req[i] = request_of(e, q, now_ns);
+    request_init(&e->req[i], e, q, now_ns);
     e->held++;
     list_append(e, &e->fresh, i);
     queue_add(e, i);

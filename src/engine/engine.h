@@ -42,6 +42,7 @@ struct tr_engine_config {
                               given up by its client; 0: never */
     int64_t ttft_limit_ns; /* TTFT objective: the cause of later first tokens is named; 0: never */
     int64_t queue_limit;   /* requests in the engine at most; 0: no limit */
+    int32_t pod;           /* its number, for records */
 };
 
 /* What the driver hands in. */

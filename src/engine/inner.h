@@ -15,7 +15,16 @@ void engine_leave(struct tr_engine *e, uint32_t i, enum tr_status status, int64_
 bool engine_timed_out(const struct tr_engine *e, const struct request *r, int64_t now_ns);
 /* Did most steps since it came find no KV blocks for the head of the queue? */
 bool engine_waits_for_kv(const struct tr_engine *e, const struct request *r);
+
 /* The blocks in use have been so since they last changed. */
-void engine_count_blocks(struct tr_engine *e, int64_t now_ns);
+static inline void engine_count_blocks(struct tr_engine *e, int64_t now_ns)
+{
+    int64_t span_ns = now_ns - e->last_ns;
+    if (span_ns < 1000)
+        return;
+    int64_t span_us = span_ns / 1000;
+    e->stats.kv_block_us += (int64_t)(e->cfg.num_gpu_blocks - e->free_blocks) * span_us;
+    e->last_ns += span_us * 1000;
+}
 
 #endif

@@ -30,7 +30,8 @@
 
 void prefix_init(struct prefix_cache *c)
 {
-    *c = (struct prefix_cache){.free_entry = NONE,
+    *c = (struct prefix_cache){.recent = NONE,
+                               .free_entry = NONE,
                                .free_line = NONE,
                                .free_segment = NONE,
                                .free_piece = NONE,
@@ -78,14 +79,16 @@ static void more_buckets(struct prefix_cache *c)
 
 uint32_t prefix_find(struct prefix_cache *c, uint64_t key, bool make)
 {
-    uint32_t i;
+    uint32_t i = c->recent; /* a request asks for the same key several times in a row */
+    if (i != NONE && c->entry[i].key == key)
+        return i;
     if (c->n_entries > 0)
         for (i = c->bucket[bucket_of(c, key)]; i != NONE; i = c->entry[i].next)
             if (c->entry[i].key == key)
-                return i;
+                return c->recent = i;
     if (!make)
         return NONE;
-    if (c->n_entries >= c->n_buckets)
+    if (2 * c->n_entries >= c->n_buckets)
         more_buckets(c);
     POOL_TAKE(c, entry, next, i);
     size_t at = bucket_of(c, key);
@@ -93,7 +96,7 @@ uint32_t prefix_find(struct prefix_cache *c, uint64_t key, bool make)
         .key = key, .next = c->bucket[at], .first = NONE, .last = NONE, .growers = NONE};
     c->bucket[at] = i;
     c->n_entries++;
-    return i;
+    return c->recent = i;
 }
 
 void prefix_settle(struct prefix_cache *c, uint32_t entry)
@@ -105,6 +108,8 @@ void prefix_settle(struct prefix_cache *c, uint32_t entry)
     while (*at != entry)
         at = &c->entry[*at].next;
     *at = e->next;
+    if (c->recent == entry)
+        c->recent = NONE;
     POOL_GIVE(c, entry, next, entry);
     c->n_entries--;
 }

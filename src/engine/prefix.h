@@ -58,6 +58,7 @@ struct prefix_piece {
 struct prefix_cache {
     uint32_t *bucket; /* entries by hash of the key */
     size_t n_buckets, n_entries;
+    uint32_t recent; /* the entry that was found last, NONE: it is gone */
     struct prefix_entry *entry;
     struct prefix_line *line;
     struct prefix_segment *segment;

@@ -56,6 +56,11 @@ struct list {
     int32_t n;
 };
 
+struct end { /* request i, with what the heap is ordered by */
+    int64_t epoch, seq;
+    uint32_t i;
+};
+
 struct tr_engine {
     struct tr_engine_config cfg;
     tr_engine_sink *sink;
@@ -64,7 +69,7 @@ struct tr_engine {
     size_t cap;
     uint32_t free_head;
     struct list fresh, resumed, running;
-    uint32_t *heap; /* decoding requests by (end_epoch, index) */
+    struct end *heap; /* decoding requests, the next to end first */
     int32_t n_decode;
     uint32_t *queue; /* policy "priority": waiting requests by (priority, arrival, id) */
     size_t cap_queue;
@@ -165,37 +170,39 @@ static inline void list_remove(struct tr_engine *e, struct list *l, uint32_t i)
 
 /* ---- the heap of ends ------------------------------------------------------------------------ */
 
-static inline bool ends_before(const struct tr_engine *e, uint32_t a, uint32_t b)
+/* Without branches: which of two ends is nearer is not to be predicted. */
+static inline bool ends_before(const struct end *a, const struct end *b)
 {
-    int64_t ea = e->req[a].end_epoch, eb = e->req[b].end_epoch;
-    return ea < eb || (ea == eb && e->req[a].seq < e->req[b].seq);
+    return (a->epoch < b->epoch) | ((a->epoch == b->epoch) & (a->seq < b->seq));
 }
 
-static inline void heap_set(struct tr_engine *e, uint32_t at, uint32_t i)
+static inline void heap_set(struct tr_engine *e, uint32_t at, struct end end)
 {
-    e->heap[at] = i;
-    e->req[i].heap = at;
+    e->heap[at] = end;
+    e->req[end.i].heap = at;
 }
 
-static inline void heap_settle(struct tr_engine *e, uint32_t at, uint32_t i)
+/* Puts an end in its place, which is `at` or above or below it. */
+static inline void heap_settle(struct tr_engine *e, uint32_t at, struct end end)
 {
     uint32_t n = (uint32_t)e->n_decode;
-    while (at > 0 && ends_before(e, i, e->heap[(at - 1) / 2])) {
+    while (at > 0 && ends_before(&end, &e->heap[(at - 1) / 2])) {
         heap_set(e, at, e->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= n)
-            break;
-        if (child + 1 < n && ends_before(e, e->heap[child + 1], e->heap[child]))
-            child++;
-        if (!ends_before(e, e->heap[child], i))
+    for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n)
+            child += ends_before(&e->heap[child + 1], &e->heap[child]);
+        if (!ends_before(&e->heap[child], &end))
             break;
         heap_set(e, at, e->heap[child]);
-        at = child;
     }
-    heap_set(e, at, i);
+    heap_set(e, at, end);
+}
+
+static inline struct end end_of(const struct tr_engine *e, uint32_t i)
+{
+    return (struct end){.epoch = e->req[i].end_epoch, .seq = e->req[i].seq, .i = i};
 }
 
 /* ---- the queue of the policy "priority" ------------------------------------------------------ */
@@ -298,7 +305,8 @@ static inline void decode_enter(struct tr_engine *e, uint32_t i)
     r->end_epoch = r->produced < r->output ? e->epoch + (r->output - r->produced) : INT64_MAX;
     e->phase[phase_of(r->base)]++;
     e->context_tok += r->known;
-    heap_settle(e, (uint32_t)e->n_decode++, i);
+    e->n_decode++;
+    heap_settle(e, (uint32_t)e->n_decode - 1, end_of(e, i));
     if (r->chain.n > 0 || r->own_key)
         reuse_grow(e, i);
 }
@@ -315,8 +323,8 @@ static inline void decode_leave(struct tr_engine *e, uint32_t i)
     r->produced = TR_MIN(r->computed + 1 - r->prompt, r->output);
     e->phase[phase_of(r->base)]--;
     e->context_tok -= r->computed;
-    uint32_t last = e->heap[--e->n_decode];
-    if (last != i)
+    struct end last = e->heap[--e->n_decode];
+    if (last.i != i)
         heap_settle(e, r->heap, last);
 }
 

@@ -148,18 +148,18 @@ static void hold_back(struct tr_engine *e, uint32_t i)
     e->context_tok--;
     if (r->end_epoch != INT64_MAX)
         r->end_epoch++;
-    heap_settle(e, r->heap, i);
+    heap_settle(e, r->heap, end_of(e, i));
 }
 
 static void decode_ends(struct tr_engine *e, struct tr_step *step)
 {
-    while (e->n_decode > 0 && e->req[e->heap[0]].end_epoch <= e->epoch) {
-        uint32_t i = e->heap[0];
+    while (e->n_decode > 0 && e->heap[0].epoch <= e->epoch) {
+        uint32_t i = e->heap[0].i;
         struct request *r = &e->req[i];
         step_event(e, step, i, false, true);
         if (ends_unseen(e, r)) { /* it stays until the update and wastes a row */
             r->end_epoch = INT64_MAX;
-            heap_settle(e, 0, i);
+            heap_settle(e, 0, end_of(e, i));
             continue;
         }
         decode_leave(e, i);

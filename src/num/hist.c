@@ -33,12 +33,15 @@ void tr_hist_add(struct tr_hist *h, int64_t value, uint64_t times)
     if (times == 0)
         return;
     size_t bucket = bucket_of(value);
-    tr_grow(&h->buckets, &h->n_buckets, bucket + 1, sizeof(*h->buckets));
+    if (bucket >= h->n_buckets)
+        tr_grow(&h->buckets, &h->n_buckets, bucket + 1, sizeof(*h->buckets));
     h->buckets[bucket] += times;
-    h->min = h->count ? TR_MIN(h->min, value) : value;
-    h->max = h->count ? TR_MAX(h->max, value) : value;
+    if (h->count == 0 || value < h->min)
+        h->min = value;
+    if (h->count == 0 || value > h->max)
+        h->max = value;
     h->count += times;
-    h->sum += (tr_u128)value * times;
+    h->sum += (tr_u128)(uint64_t)value * times;
 }
 
 void tr_hist_merge(struct tr_hist *into, const struct tr_hist *from)

@@ -60,12 +60,10 @@ static const char *status_word(enum tr_status status)
 static void pod_sink(void *arg, const struct tr_record *record)
 {
     struct pod *p = arg;
-    struct tr_record r = *record;
-    r.pod = p->device->cfg.first_pod + p->number;
     p->outstanding--;
     p->device->live--;
-    trace(p->device, status_word(r.status), p->number, r.id, NULL);
-    p->device->sink(p->device->sink_arg, &r);
+    trace(p->device, status_word(record->status), p->number, record->id, NULL);
+    p->device->sink(p->device->sink_arg, record);
 }
 
 /* One pod alone takes no turns; on the ring, slice by slice, it is the oracle of that. */
@@ -95,10 +93,11 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
     d->sink_arg = sink_arg;
     hw_init(d);
     for (int i = 0; i < config->n_pods; i++) {
-        const struct tr_engine_config *e = tr_device_engine_config(config, i);
-        d->pod[i] = (struct pod){.device = d, .number = i, .async = e->async};
-        d->pod[i].steptime = e->steptime;
-        d->pod[i].engine = tr_engine_new(e, pod_sink, &d->pod[i]);
+        struct tr_engine_config e = *tr_device_engine_config(config, i);
+        e.pod = config->first_pod + i;
+        d->pod[i] = (struct pod){.device = d, .number = i, .async = e.async};
+        d->pod[i].steptime = e.steptime;
+        d->pod[i].engine = tr_engine_new(&e, pod_sink, &d->pod[i]);
     }
     return d;
 }
