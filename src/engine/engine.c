@@ -154,7 +154,7 @@ int64_t tr_engine_calm(const struct tr_engine *e)
         return 0;
     int64_t until_end = e->heap[0].epoch - 1 - e->epoch;
     /* Each request takes a block in 16 steps: whole rounds that are certain to find theirs. */
-    int64_t until_full = ((int64_t)e->free_blocks / e->n_decode - 1) * TR_BLOCK_TOK;
+    int64_t until_full = (int64_t)(e->free_blocks / e->n_decode - 1) * TR_BLOCK_TOK;
     return TR_MAX(TR_MIN(until_end, until_full), 0);
 }
 
@@ -167,8 +167,9 @@ void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_st
                     int n_in_flight)
 {
     int32_t blocks = (int32_t)(n / TR_BLOCK_TOK) * e->n_decode;
-    for (int base = 0; base < TR_BLOCK_TOK; base++) /* those that need one in the last few steps */
-        blocks += phase_of(-e->epoch - base) < n % TR_BLOCK_TOK ? e->phase[base] : 0;
+    int next = phase_of(-e->epoch), rest = (int)(n % TR_BLOCK_TOK);
+    for (int i = 0; i < TR_BLOCK_TOK; i++) /* who needs one in the `rest` steps from `next` down */
+        blocks += ((next - i) & (TR_BLOCK_TOK - 1)) < rest ? e->phase[i] : 0;
     e->stats.kv_block_us +=
         (2 * tr_engine_blocks_used(e) + blocks) * ((now_ns - e->last_ns) / 1000) / 2;
     e->last_ns = now_ns;
@@ -179,7 +180,6 @@ void tr_engine_skip(struct tr_engine *e, int64_t n, int64_t now_ns, struct tr_st
     e->stats.decode_tok += n * e->n_decode;
     e->stats.steps += n;
     for (int i = 0; i < n_in_flight; i++) {
-        in_flight[i].epoch += n;
         in_flight[i].context_tok += n * e->n_decode;
         in_flight[i].duration_ps += n * tr_engine_step_growth_ps(e);
     }

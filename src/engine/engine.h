@@ -59,7 +59,6 @@ struct tr_engine_request {
  */
 struct tr_step {
     int64_t duration_ps;
-    int64_t epoch;
     int32_t tokens, rows, decodes, chunks;
     int64_t context_tok;
     int64_t chunks_ps;         /* prefill attention: sum of tr_steptime_chunk_ps over the chunks */

@@ -249,6 +249,15 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
     return e->stats.preemptions == preemptions;
 }
 
+/* All decoding requests get their token, and `need` blocks are there. */
+static void schedule_decodes(struct tr_engine *e, struct tr_step *step, int32_t need)
+{
+    if (need > 0)
+        blocks_take(e, need);
+    decode_all(e, step, 0, 0);
+    decode_ends(e, step);
+}
+
 /* Phase 1: running requests. Returns false if something was preempted. */
 static bool schedule_running(struct tr_engine *e, struct tr_step *step)
 {
@@ -265,9 +274,7 @@ static bool schedule_running(struct tr_engine *e, struct tr_step *step)
     }
     if (need > e->free_blocks)
         return running_walk(e, step);
-    blocks_take(e, need);
-    decode_all(e, step, 0, 0);
-    decode_ends(e, step);
+    schedule_decodes(e, step, need);
     if (q > 0)
         prefill_chunk(e, step, tail, q);
     return true;
@@ -361,13 +368,17 @@ static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t 
 bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
     engine_count_blocks(e, now_ns);
-    drop_timed_out(e, now_ns);
     step->tokens = step->rows = step->decodes = step->chunks = 0;
     step->context_tok = step->chunks_ps = step->chunk_context_tok = 0;
     step->n_events = 0;
-    if (schedule_running(e, step))
-        schedule_waiting(e, step, now_ns);
-    step->epoch = e->epoch;
+    int32_t need = e->phase[phase_of(-e->epoch)];
+    if (e->fresh.n + e->resumed.n + e->n_prefill == 0 && need <= e->free_blocks) {
+        schedule_decodes(e, step, need); /* most steps: nobody comes, and nobody gives up */
+    } else {
+        drop_timed_out(e, now_ns);
+        if (schedule_running(e, step))
+            schedule_waiting(e, step, now_ns);
+    }
     if (step->tokens == 0)
         return false;
     e->stats.steps++;

@@ -66,7 +66,7 @@ static void pod_sink(void *arg, const struct tr_record *record)
     p->device->sink(p->device->sink_arg, record);
 }
 
-/* One pod alone takes no turns; on the ring, slice by slice, it is the oracle of that. */
+/* An asynchronous engine alone takes no turns; on the ring it is the oracle of that. */
 static void hw_init(struct tr_device *d)
 {
     const struct tr_device_config *cfg = &d->cfg;
@@ -74,9 +74,8 @@ static void hw_init(struct tr_device *d)
         d->kind = OVERLAP;
         tr_overlap_init(&d->overlap, cfg->n_pods,
                         cfg->sharpness > 0 ? cfg->sharpness : TR_MPS_SHARPNESS);
-    } else if (cfg->n_pods == 1 && !cfg->exact) {
+    } else if (cfg->n_pods == 1 && d->pod[0].async && !cfg->exact) {
         d->kind = LONE;
-        tr_lone_init(&d->lone);
     } else {
         d->kind = RING;
         tr_ring_init(&d->ring, cfg->n_pods, cfg->quantum_ps, cfg->switch_ps);
@@ -91,7 +90,6 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
     d->cfg = *config;
     d->sink = sink;
     d->sink_arg = sink_arg;
-    hw_init(d);
     for (int i = 0; i < config->n_pods; i++) {
         struct tr_engine_config e = *tr_device_engine_config(config, i);
         e.pod = config->first_pod + i;
@@ -99,6 +97,7 @@ struct tr_device *tr_device_new(const struct tr_device_config *config, tr_engine
         d->pod[i].steptime = e.steptime;
         d->pod[i].engine = tr_engine_new(&e, pod_sink, &d->pod[i]);
     }
+    hw_init(d);
     return d;
 }
 
@@ -123,16 +122,6 @@ void tr_device_trace(struct tr_device *d, tr_trace_sink *sink, void *arg)
 
 /* ---- the hardware ----------------------------------------------------------------------------
  */
-
-static void hw_post(struct tr_device *d, int ctx, const struct tr_work *work)
-{
-    if (d->kind == LONE)
-        tr_lone_post(&d->lone, d->now_ns, work);
-    else if (d->kind == RING)
-        tr_ring_post(&d->ring, ctx, d->now_ns, work);
-    else
-        tr_overlap_post(&d->overlap, ctx, d->now_ns, work);
-}
 
 static bool hw_advance(struct tr_device *d, int64_t until_ns, int *ctx, int64_t *end_ns,
                        int64_t *lost_ps)
@@ -199,17 +188,31 @@ static struct tr_work work_of(const struct tr_device *d, const struct pod *p,
     return w;
 }
 
+static void hw_post(struct tr_device *d, const struct pod *p, const struct tr_step *step)
+{
+    if (d->kind == LONE) {
+        tr_lone_post(&d->lone, d->now_ns, step->duration_ps);
+        return;
+    }
+    struct tr_work w = work_of(d, p, step);
+    if (d->kind == RING)
+        tr_ring_post(&d->ring, p->number, d->now_ns, &w);
+    else
+        tr_overlap_post(&d->overlap, p->number, d->now_ns, &w);
+}
+
 /* For how many of its steps a pod that decodes need not be asked: they are all alike but for their
  * contexts, which shows in the two in flight. */
 static void find_stretch(struct tr_device *d, const struct pod *p)
 {
     struct tr_stretch *s = &d->stretch[p->number];
     const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
-    bool alike = !d->cfg.exact && d->trace == NULL && p->in_flight == 2 &&
-                 a->decodes == b->decodes && b->context_tok == a->context_tok + a->decodes &&
-                 a->chunks + b->chunks + a->n_events + b->n_events == 0 &&
-                 (d->cfg.yields == 0 || d->cfg.n_pods == 1);
-    s->most = alike ? tr_engine_calm(p->engine) : 0;
+    s->most = 0;
+    if (a->n_events + b->n_events + a->chunks + b->chunks > 0 || a->decodes != b->decodes ||
+        b->context_tok != a->context_tok + a->decodes || p->in_flight < 2 || d->cfg.exact ||
+        d->trace != NULL || (d->cfg.yields > 0 && d->cfg.n_pods > 1))
+        return;
+    s->most = tr_engine_calm(p->engine);
     s->growth_ps = tr_engine_step_growth_ps(p->engine);
 }
 
@@ -225,8 +228,7 @@ static void pod_fill(struct tr_device *d, struct pod *p)
                 continue; /* the call only made room */
             break;
         }
-        struct tr_work w = work_of(d, p, step);
-        hw_post(d, p->number, &w);
+        hw_post(d, p, step);
         p->in_flight++;
         d->live++;
         trace(d, "step", p->number, -1, step);
@@ -243,7 +245,8 @@ static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost
     p->first ^= 1;
     p->in_flight--;
     d->live--;
-    tr_engine_lost(p->engine, lost_ps);
+    if (lost_ps != 0)
+        tr_engine_lost(p->engine, lost_ps);
     tr_engine_update(p->engine, end_ns, step);
     pod_fill(d, p);
 }
