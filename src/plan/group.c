@@ -1,8 +1,9 @@
 /* Layouts of one GPU for several units, each once. */
 #include "plan/group.h"
 
-#define MOST_DIVIDED 4 /* pods of an instance */
-#define MAX_CONTENTS 128
+#define MOST_DIVIDED  4 /* pods of an instance */
+#define UNITS_DIVIDED 5 /* more would be millions of layouts */
+#define MAX_CONTENTS  128
 
 /* Unlike pods of one instance: bits of units. */
 struct walk {
@@ -155,7 +156,8 @@ static void each_mig(const struct tr_layouts *l)
 {
     int counts[MAX_LAYOUTS][TR_MAX_PROFILES];
     int n = TR_MIN(tr_mig_maximal(l->gpu, false, counts, MAX_LAYOUTS), MAX_LAYOUTS);
-    for (int pods = 1; pods <= TR_MIN(l->n_units, MOST_DIVIDED); pods++)
+    int most = l->n_units <= UNITS_DIVIDED ? TR_MIN(l->n_units, MOST_DIVIDED) : 1;
+    for (int pods = 1; pods <= most; pods++)
         for (int i = 0; i < n; i++)
             each_assignment(l, counts[i], pods);
 }

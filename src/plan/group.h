@@ -32,8 +32,8 @@ struct tr_layouts {
 };
 
 /* Every layout in which each unit has a pod: one engine; time-slicing and MPS with a pod each, and
- * with four and eight pods; every maximal MIG layout, undivided and with two to four unlike pods on
- * each instance. An instance stays empty only where nobody fits on it. */
+ * with four and eight pods; every maximal MIG layout, undivided and, for up to five units, with two
+ * to four unlike pods on each instance. An instance stays empty only where nobody fits on it. */
 void tr_layouts_each(const struct tr_layouts *l);
 
 /* What a pod of a memory that several share has to have, and what it would like. */

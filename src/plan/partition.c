@@ -80,25 +80,32 @@ int tr_partition_best(int n, const int64_t *cost, struct tr_partition out[2])
 static void lift(struct tr_partition_search *s)
 {
     for (uint32_t set = 1; set < (uint32_t)1 << s->n; set++)
-        for (uint32_t bits = set; bits != 0 && !s->known[set]; bits &= bits - 1) {
+        for (uint32_t bits = set; bits != 0; bits &= bits - 1) {
             uint32_t without = set ^ (bits & -bits);
             if (without != 0)
-                s->cost[set] = TR_MAX(s->cost[set], s->cost[without]);
+                s->bound[set] = TR_MAX(s->bound[set], s->bound[without]);
         }
 }
 
 static int ask(struct tr_partition_search *s, const uint32_t *sets, int n,
                struct tr_partition_answer *out, struct tr_err *err)
 {
-    int64_t cost[TR_MAX_WORKLOADS];
-    int rc = s->price(s->arg, n, sets, cost, err);
+    int64_t cost[TR_MAX_WORKLOADS], bound[TR_MAX_WORKLOADS];
+    int rc = s->price(s->arg, n, sets, cost, bound, err);
     for (int i = 0; i < n && rc == TR_OK; i++) {
         s->cost[sets[i]] = cost[i];
+        s->bound[sets[i]] = TR_MAX(s->bound[sets[i]], cost[i] == TR_NO_COST ? bound[i] : cost[i]);
         s->known[sets[i]] = true;
     }
     out->priced += n;
     lift(s);
     return rc;
+}
+
+/* What a set costs, or no less than. */
+static int64_t at_least(const struct tr_partition_search *s, uint32_t set)
+{
+    return s->known[set] ? s->cost[set] : s->bound[set];
 }
 
 static int unknown_of(const struct tr_partition_search *s, const struct tr_partition *p,
@@ -111,15 +118,16 @@ static int unknown_of(const struct tr_partition_search *s, const struct tr_parti
     return n;
 }
 
-/* The best of what is known, where the search ended before all that could win was. */
-static void settle(const struct tr_partition_search *s, struct tr_partition_answer *out)
+/* The best two by what is known, the rest at its bounds or, with `only_known`, left out. */
+static int best_two(const struct tr_partition_search *s, bool only_known, struct tr_partition *best)
 {
     size_t sets = (size_t)1 << s->n;
     int64_t *cost = tr_calloc(sets, sizeof *cost);
-    for (size_t i = 0; i < sets; i++)
-        cost[i] = s->known[i] ? s->cost[i] : TR_NO_COST;
-    out->n_best = tr_partition_best(s->n, cost, out->best);
+    for (uint32_t set = 1; set < sets; set++)
+        cost[set] = s->known[set] || !only_known ? at_least(s, set) : TR_NO_COST;
+    int found = tr_partition_best(s->n, cost, best);
     free(cost);
+    return found;
 }
 
 static int run_exact(struct tr_partition_search *s, struct tr_partition_answer *out,
@@ -130,7 +138,7 @@ static int run_exact(struct tr_partition_search *s, struct tr_partition_answer *
     lift(s);
     while (rc == TR_OK) {
         int n = 0;
-        out->n_best = tr_partition_best(s->n, s->cost, out->best);
+        out->n_best = best_two(s, false, out->best);
         for (int i = 0; i < out->n_best && n == 0; i++)
             n = unknown_of(s, &out->best[i], sets);
         out->bound = out->n_best > 0 ? out->best[0].cost : TR_NO_COST;
@@ -141,7 +149,7 @@ static int run_exact(struct tr_partition_search *s, struct tr_partition_answer *
             break;
         rc = ask(s, sets, n, out, err);
     }
-    settle(s, out);
+    out->n_best = best_two(s, true, out->best);
     return rc;
 }
 
@@ -149,12 +157,12 @@ static int run_exact(struct tr_partition_search *s, struct tr_partition_answer *
 
 static int64_t saving(const struct tr_partition_search *s, uint32_t a, uint32_t b)
 {
-    int64_t together = s->cost[a | b];
+    int64_t together = at_least(s, a | b);
     if (together == TR_NO_COST)
         return 0;
-    if (s->cost[a] == TR_NO_COST || s->cost[b] == TR_NO_COST)
+    if (at_least(s, a) == TR_NO_COST || at_least(s, b) == TR_NO_COST)
         return TR_NO_COST;
-    return s->cost[a] + s->cost[b] - together;
+    return at_least(s, a) + at_least(s, b) - together;
 }
 
 /* The two groups whose union saves most, or might; false: none saves anything. */

@@ -28,12 +28,15 @@ int tr_partition_best(int n, const int64_t *cost, struct tr_partition out[2]);
 
 struct tr_partition_search {
     int n;
-    int64_t *cost; /* of 2^n sets: what it costs where known, else no more than that */
-    bool *known;   /* of 2^n sets; of single things, always */
-    int64_t least; /* no partition costs less: beyond TR_PARTITION_EXACT things, the bound */
-    int most;      /* ask for the costs of so many sets at most */
-    /* Finds the costs of these sets: cost[i] of set[i], or TR_NO_COST. */
-    int (*price)(void *arg, int n, const uint32_t *set, int64_t *cost, struct tr_err *err);
+    int64_t *cost;  /* of 2^n sets, where known: what it costs, or TR_NO_COST */
+    int64_t *bound; /* of 2^n sets: it costs no less, and whatever contains it neither */
+    bool *known;    /* of 2^n sets; of single things, always */
+    int64_t least;  /* no partition costs less: beyond TR_PARTITION_EXACT things, the bound */
+    int most;       /* ask for the costs of so many sets at most */
+    /* Finds the costs of these sets: cost[i] of set[i]. Where that is TR_NO_COST, bound[i] says up
+     * to which cost there is none. */
+    int (*price)(void *arg, int n, const uint32_t *set, int64_t *cost, int64_t *bound,
+                 struct tr_err *err);
     void *arg;
 };
 

@@ -1,5 +1,5 @@
 /* The plan: all candidates through all gates, on all CPUs. */
-#include "plan/plan.h"
+#include "plan/pools.h"
 
 #include <stdlib.h>
 
@@ -29,6 +29,25 @@ static void check_same_arrivals(const struct tr_plan *plan)
         }
 }
 
+static int run_pools(const struct tr_scenario *scenario, const struct tr_plan_opts *opts,
+                     struct tr_plan **out, struct tr_err *err)
+{
+    struct tr_pools *pools = NULL;
+    int rc = tr_pools_run(scenario, opts, &pools, err);
+    if (pools == NULL)
+        return rc;
+    struct tr_plan *plan = tr_calloc(1, sizeof *plan);
+    plan->scenario = scenario;
+    plan->opts = *opts;
+    plan->pick = plan->runner_up = -1;
+    plan->pools = pools;
+    plan->meets = pools->meets;
+    plan->simulated_requests = pools->simulated;
+    plan->interrupted = pools->interrupted;
+    *out = plan;
+    return rc;
+}
+
 int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *opts,
                 struct tr_plan **out, struct tr_err *err)
 {
@@ -37,9 +56,7 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
         return tr_err_set(err, TR_EINPUT, "%s: has no workloads to plan; see 'tranche check'",
                           scenario->path);
     if (scenario->n_workloads > 1)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: several workloads: not supported by 'tranche plan' yet",
-                          scenario->path);
+        return run_pools(scenario, opts, out, err);
     struct tr_plan *plan = tr_calloc(1, sizeof *plan);
     struct tr_source *src = NULL;
     _Atomic int64_t simulated = 0;
@@ -94,6 +111,7 @@ void tr_plan_free(struct tr_plan *plan)
         return;
     for (size_t i = 0; i < plan->n_candidates; i++)
         tr_sim_result_free(&plan->candidates[i].result);
+    tr_pools_free(plan->pools);
     tr_spikes_free(&plan->spikes);
     tr_arena_free(&plan->arena);
     free(plan);

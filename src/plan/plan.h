@@ -192,6 +192,7 @@ struct tr_plan {
     const char *not_modelled[16];
     int64_t simulated_requests;
     bool interrupted;
+    struct tr_pools *pools; /* of several workloads (pools.h): then all else but opts is empty */
 };
 
 /* ---- the steps (each in its own file) ---------------------------------------------------------

@@ -181,7 +181,13 @@ int tr_plan_write(const struct tr_plan *plan, enum tr_format format, bool explai
 {
     struct tr_str text = {0};
 
-    if (format == TR_FORMAT_TABLE)
+    if (plan->pools && format == TR_FORMAT_TABLE)
+        tr_report_pools_table(&text, plan->pools);
+    else if (plan->pools && format == TR_FORMAT_JSON)
+        tr_report_pools_json(&text, plan->pools);
+    else if (plan->pools && format == TR_FORMAT_CSV)
+        tr_report_pools_csv(&text, plan->pools);
+    else if (format == TR_FORMAT_TABLE)
         tr_report_plan_table(&text, plan, explain);
     else if (format == TR_FORMAT_JSON)
         tr_report_plan_json(&text, plan);

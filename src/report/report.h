@@ -49,6 +49,7 @@ int tr_report_refuse(enum tr_format format, const char *allowed, struct tr_err *
 void tr_report_head(struct tr_str *out, const struct tr_scenario *s,
                     const struct tr_traffic_stats *stats, const struct tr_lengths *lengths,
                     double peak_minute_rate);
+void tr_report_nodes(struct tr_str *out, const struct tr_scenario *s);
 void tr_report_memory(struct tr_str *out, const struct tr_candidate *c);
 void tr_report_ceiling(struct tr_str *out, const struct tr_candidate *c);
 void tr_report_idle(struct tr_str *out, const struct tr_candidate *c, const struct tr_slo *slo);
@@ -72,6 +73,12 @@ void tr_report_json_victims(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_flips(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_draws(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool explain);
+
+/* Several workloads: the same documents. */
+struct tr_pools;
+void tr_report_pools_table(struct tr_str *out, struct tr_pools *p);
+void tr_report_pools_json(struct tr_str *out, const struct tr_pools *p);
+void tr_report_pools_csv(struct tr_str *out, const struct tr_pools *p);
 
 /* ---- JSON (json_parts.c, plan_json.c) ----------------------------------------------------------
  */

@@ -21,7 +21,7 @@ static void add_models(struct tr_str *text, const struct tr_scenario *s)
                       w->own_pods ? "a pod each" : "common pods");
 }
 
-static void head_nodes(struct tr_str *out, const struct tr_scenario *s)
+void tr_report_nodes(struct tr_str *out, const struct tr_scenario *s)
 {
     for (size_t i = 0; i < s->n_nodes; i++) {
         const struct tr_node_type *n = s->nodes[i];
@@ -83,7 +83,7 @@ void tr_report_head(struct tr_str *out, const struct tr_scenario *s,
     add_models(&models, s);
     tr_text_wrap(out, "Model", LEAD, models.text);
     tr_str_free(&models);
-    head_nodes(out, s);
+    tr_report_nodes(out, s);
     head_traffic(out, stats, lengths, peak_minute_rate);
     head_objective(out, s);
 }

@@ -135,11 +135,13 @@ struct market {
     int asked[1 << MOST];
 };
 
-static int price(void *arg, int n, const uint32_t *set, int64_t *cost, struct tr_err *err)
+static int price(void *arg, int n, const uint32_t *set, int64_t *cost, int64_t *bound,
+                 struct tr_err *err)
 {
     struct market *m = arg;
     (void)err;
     for (int i = 0; i < n; i++) {
+        bound[i] = 0;
         m->asked[set[i]]++;
         cost[i] = m->cost[set[i]];
     }
@@ -168,12 +170,18 @@ static void boxes(int64_t *cost, int64_t *bound, int n, uint64_t seed)
 static void search_of(struct tr_partition_search *s, struct market *m, int n, int64_t *bound)
 {
     static bool known[1 << MOST];
+    static int64_t cost[1 << MOST];
     memset(known, 0, sizeof known);
-    *s = (struct tr_partition_search){
-        .n = n, .cost = bound, .known = known, .most = INT32_MAX, .price = price, .arg = m};
+    *s = (struct tr_partition_search){.n = n,
+                                      .cost = cost,
+                                      .bound = bound,
+                                      .known = known,
+                                      .most = INT32_MAX,
+                                      .price = price,
+                                      .arg = m};
     for (int i = 0; i < n; i++) {
         known[1u << i] = true;
-        bound[1u << i] = m->cost[1u << i];
+        cost[1u << i] = m->cost[1u << i];
     }
 }
 
@@ -230,9 +238,11 @@ static void a_search_that_is_cut_short_says_what_is_proven(void **state)
 /* ---- greedy --------------------------------------------------------------------------------- */
 
 /* Sixteen things of a quarter: four boxes, of which the bound knows. */
-static int quarters(void *arg, int n, const uint32_t *set, int64_t *cost, struct tr_err *err)
+static int quarters(void *arg, int n, const uint32_t *set, int64_t *cost, int64_t *bound,
+                    struct tr_err *err)
 {
     (void)arg;
+    (void)bound;
     (void)err;
     for (int i = 0; i < n; i++)
         cost[i] = 10 * ((__builtin_popcount(set[i]) + 3) / 4);
@@ -243,15 +253,22 @@ static void many_things_are_merged_and_the_gap_is_known(void **state)
 {
     int n = 16;
     int64_t *bound = tr_calloc((size_t)1 << n, sizeof *bound);
+    int64_t *cost = tr_calloc((size_t)1 << n, sizeof *cost);
     bool *known = tr_calloc((size_t)1 << n, sizeof *known);
-    struct tr_partition_search s = {
-        .n = n, .cost = bound, .known = known, .least = 40, .most = INT32_MAX, .price = quarters};
+    struct tr_partition_search s = {.n = n,
+                                    .cost = cost,
+                                    .bound = bound,
+                                    .known = known,
+                                    .least = 40,
+                                    .most = INT32_MAX,
+                                    .price = quarters};
     struct tr_partition_answer a;
     struct tr_err err;
     (void)state;
     for (uint32_t set = 1; set < 1u << n; set++) {
-        (void)quarters(NULL, 1, &set, &bound[set], &err);
+        (void)quarters(NULL, 1, &set, &bound[set], NULL, &err);
         known[set] = (set & (set - 1)) == 0;
+        cost[set] = bound[set];
     }
     assert_int_equal(tr_partition_run(&s, &a, &err), TR_OK);
     assert_partitions(n, &a.best[0]);
@@ -265,21 +282,60 @@ static void many_things_are_merged_and_the_gap_is_known(void **state)
     assert_int_equal(a.priced, 3);
     assert_int_equal(a.best[0].cost, 130); /* three merges save three boxes */
     free(bound);
+    free(cost);
     free(known);
+}
+
+/* One that cannot stand alone has to stand with another; two that do not pay together may pay with
+ * a third. */
+static int only_in_company(void *arg, int n, const uint32_t *set, int64_t *cost, int64_t *bound,
+                           struct tr_err *err)
+{
+    (void)arg;
+    (void)err;
+    for (int i = 0; i < n; i++) {
+        cost[i] = set[i] == 7 ? 2 : TR_NO_COST;
+        bound[i] = 2;
+    }
+    return TR_OK;
+}
+
+static void what_does_not_pay_for_two_may_pay_for_three(void **state)
+{
+    int64_t cost[8] = {0, 1, 1, 0, 1}, bound[8] = {0, 1, 1, 1, 1, 1, 1, 1};
+    bool known[8] = {false, true, true, false, true};
+    struct tr_partition_search s = {
+        .n = 3, .cost = cost, .bound = bound, .known = known, .most = 9, .price = only_in_company};
+    struct tr_partition_answer a;
+    struct tr_err err;
+    (void)state;
+    assert_int_equal(tr_partition_run(&s, &a, &err), TR_OK);
+    assert_int_equal(a.n_best, 2);
+    assert_int_equal(a.best[0].cost, 2);
+    assert_int_equal(a.best[0].n, 1);
+    assert_int_equal(a.best[1].cost, 3);
 }
 
 static void what_fits_nowhere_leaves_no_partition(void **state)
 {
-    int64_t cost[8] = {0, 1, TR_NO_COST, 1, 1, 1, 1, 1};
+    int64_t cost[8] = {0, 1, TR_NO_COST, 0, 1}, bound[8] = {0, 1, 0, 1, 1, 1, 1, 1};
     bool known[8] = {false, true, true, false, true};
+    int64_t never[8] = {0, 1, TR_NO_COST, TR_NO_COST, 1, 1, TR_NO_COST, TR_NO_COST};
+    struct market m = {.cost = never};
     struct tr_partition_search s = {
-        .n = 3, .cost = cost, .known = known, .most = 9, .price = price};
+        .n = 3, .cost = cost, .bound = bound, .known = known, .most = 9, .price = price, .arg = &m};
     struct tr_partition_answer a;
     struct tr_err err;
     (void)state;
     assert_int_equal(tr_partition_run(&s, &a, &err), TR_OK);
     assert_int_equal(a.n_best, 0);
-    assert_int_equal(a.priced, 0);
+    m.asked[3] = m.asked[6] = m.asked[7] = 0;
+    never[6] = 4; /* beside the third it can stand */
+    memset(known, 0, sizeof known);
+    known[1] = known[2] = known[4] = true;
+    assert_int_equal(tr_partition_run(&s, &a, &err), TR_OK);
+    assert_int_equal(a.n_best, 1);
+    assert_int_equal(a.best[0].cost, 5);
 }
 
 int main(void)
@@ -290,6 +346,7 @@ int main(void)
         cmocka_unit_test(asks_for_few_costs_and_finds_the_same),
         cmocka_unit_test(a_search_that_is_cut_short_says_what_is_proven),
         cmocka_unit_test(many_things_are_merged_and_the_gap_is_known),
+        cmocka_unit_test(what_does_not_pay_for_two_may_pay_for_three),
         cmocka_unit_test(what_fits_nowhere_leaves_no_partition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

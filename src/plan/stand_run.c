@@ -1,0 +1,297 @@
+/* One stand on the traffic of all its workloads: is each inside its own objective? */
+#include "plan/pools.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- the fleet ------------------------------------------------------------------------------ */
+
+/* Workloads of a run are numbered in the order of their bits. */
+static int place_of(uint32_t members, int workload)
+{
+    return __builtin_popcount(members & (((uint32_t)1 << workload) - 1));
+}
+
+static uint32_t renumbered(uint32_t members, uint32_t serves)
+{
+    uint32_t out = 0;
+    for (uint32_t bits = serves; bits != 0; bits &= bits - 1)
+        out |= (uint32_t)1 << place_of(members, __builtin_ctz(bits));
+    return out;
+}
+
+/* An engine of several serves all of a workload's tenants: none has a pod to be sent to. */
+static enum tr_router router_of(const struct tr_stand *s, const struct tr_workload *w)
+{
+    return s->layout.arrangement.one_engine && w->router == TR_ROUTE_TENANT ? TR_ROUTE_RANDOM
+                                                                            : w->router;
+}
+
+/* Parts on which nobody fits are left out. `engines` has room for the pods of a GPU. */
+static void fleet_of(const struct tr_pools *p, const struct tr_stand_run *run,
+                     struct tr_engine_config *engines, struct tr_fleet_config *f)
+{
+    const struct tr_stand *s = run->stand;
+    const struct tr_gpu *gpu = s->node->gpu;
+    *f = (struct tr_fleet_config){.gpus = run->nodes * s->node->gpus,
+                                  .n_workloads = __builtin_popcount(run->members),
+                                  .seed = p->opts.seed};
+    for (int part = 0, pod = 0, n = 0; part < s->layout.arrangement.n_parts; part++) {
+        const struct tr_part *a = &s->layout.arrangement.parts[part];
+        if (s->serves[pod] == 0) {
+            pod += a->n_pods;
+            continue;
+        }
+        f->device[f->parts++] = (struct tr_device_config){
+            .engines = &engines[n],
+            .n_pods = a->n_pods,
+            .sharing = a->sharing,
+            .quantum_ps = (int64_t)(gpu->quantum_s * 1e12),
+            .switch_ps = (int64_t)(gpu->switch_s * 1e12),
+            .yields = gpu->yields,
+            .sharpness = gpu->mps_sharpness,
+        };
+        for (int i = 0; i < a->n_pods; i++, pod++, n++) {
+            engines[n] = s->seat[pod]->pod.engine[0];
+            f->serves[n] = renumbered(run->members, s->serves[pod]);
+        }
+    }
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
+        const struct tr_workload *w = &p->member[__builtin_ctz(bits)].view.workload;
+        f->workload[place_of(run->members, __builtin_ctz(bits))] =
+            (struct tr_fleet_workload){.router = router_of(s, w),
+                                       .n_tenants = w->n_tenants,
+                                       .priorities = w->priorities,
+                                       .priority = w->priority};
+    }
+}
+
+static bool takes_turns(const struct tr_stand *s)
+{
+    for (int i = 0; i < s->layout.arrangement.n_parts; i++)
+        if (s->layout.arrangement.parts[i].sharing == TR_TIMESLICE)
+            return true;
+    return false;
+}
+
+/* How many GPUs stand for all, as for a lone workload (evaluate.c): so many that each workload's
+ * requests on them are those of the sample. */
+static int sample_of(const struct tr_pools *p, const struct tr_stand_run *run, int64_t wanted)
+{
+    int gpus = run->nodes * run->stand->node->gpus, sample = 1;
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
+        const struct tr_member *m = &p->member[__builtin_ctz(bits)];
+        enum tr_router router = router_of(run->stand, &m->view.workload);
+        int64_t requests = m->alone->spikes.requests;
+        if (wanted == 0 || router == TR_ROUTE_LEAST_REQUESTS || router == TR_ROUTE_TENANT ||
+            m->view.workload.slo.spikes_only)
+            return gpus;
+        int64_t n = (TR_MIN(wanted, requests) * gpus + requests - 1) / requests;
+        sample = (int)TR_MIN(TR_MAX(n, sample), gpus);
+    }
+    return sample;
+}
+
+/* ---- judging -------------------------------------------------------------------------------- */
+
+/* As tr_objective_carried, for one of several workloads. */
+static bool carried(const struct tr_outcome *o, const struct tr_slo *slo)
+{
+    bool sees_queue = false;
+    for (int i = 0; i < slo->n; i++)
+        sees_queue =
+            sees_queue || (slo->objective[i].metric != TR_TPOT &&
+                           slo->objective[i].limit_ns < o->last_arrival_ns - o->first_arrival_ns);
+    return sees_queue || tr_outcome_label(o) != TR_OVERLOADED;
+}
+
+/* Requests outside objective i over those that it forgives; of a run that stopped, of those seen.
+ */
+static double off_by(const struct tr_outcome *o, const struct tr_slo *slo, int i,
+                     const struct tr_spikes *spikes)
+{
+    bool s = slo->spikes_only;
+    int64_t expected = s ? spikes->in_spike : spikes->requests;
+    int64_t offered = s ? o->spike_offered : o->offered;
+    int64_t inside = s ? o->spike_inside[i] : o->inside[i];
+    if (!o->stopped_early)
+        expected = offered;
+    double forgiven = TR_MAX(1 - slo->objective[i].fraction, 1e-6) * (double)TR_MAX(expected, 1);
+    return (double)(offered - inside) / forgiven;
+}
+
+/* In words; a run that stopped says no more than that the objective is missed, and may have been
+ * stopped for what still waited. */
+static void say_off(struct tr_stand_run *run, const struct tr_workload *w,
+                    const struct tr_outcome *o, int k)
+{
+    const struct tr_objective *x = &w->slo.objective[k];
+    char limit[24];
+    tr_units_show_ns(limit, x->limit_ns);
+    if (o->stopped_early)
+        snprintf(run->why, sizeof run->why, "%s has fewer than %g %% of its requests within %s %s",
+                 w->name, 100 * x->fraction, tr_metric_name(x->metric), limit);
+    else
+        snprintf(run->why, sizeof run->why, "%s has %.2f %% of its requests within %s %s", w->name,
+                 floor(1e4 * tr_outcome_inside(o, k, w->slo.spikes_only)) / 100,
+                 tr_metric_name(x->metric), limit);
+}
+
+/* The worst objective of all: how far it is off. */
+static void judge(const struct tr_pools *p, struct tr_stand_run *run,
+                  const struct tr_outcome *outcomes)
+{
+    run->off = -1;
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
+        int i = __builtin_ctz(bits);
+        const struct tr_workload *w = &p->member[i].view.workload;
+        const struct tr_outcome *o = &outcomes[place_of(run->members, i)];
+        run->meets = run->meets && carried(o, &w->slo);
+        for (int k = 0; k < w->slo.n; k++) {
+            double off = off_by(o, &w->slo, k, &p->member[i].alone->spikes);
+            if (off <= run->off)
+                continue;
+            run->off = off;
+            say_off(run, w, o, k);
+        }
+    }
+}
+
+/* ---- guarantees ----------------------------------------------------------------------------- */
+
+#define VICTIM_REQUESTS    4000
+#define NEIGHBOUR_REQUESTS 400000 /* of each: the run is cut there */
+#define SATURATION         3.0    /* times what hardware allows the pods */
+#define SATURATED_QUEUE    64     /* requests that wait at a saturated pod; the rest is refused */
+
+/* What hardware allows this workload on one node, all its pods together. */
+static double ceiling_of(const struct tr_stand *s, int workload)
+{
+    double rate = 0;
+    for (int i = 0; i < s->layout.arrangement.n_pods; i++)
+        if (s->serves[i] >> workload & 1)
+            rate += s->seat[i]->ceiling_rps[workload];
+    return rate * s->node->gpus;
+}
+
+static struct tr_source *constant(const struct tr_pools *p, int workload, double rate,
+                                  double span_s)
+{
+    uint64_t seed = tr_rng_u64(p->opts.seed, tr_rng_stream("saturated", 0, 0), (uint64_t)workload);
+    int64_t n = (int64_t)(rate * span_s) + 1;
+    return tr_source_poisson_like(p->member[workload].source, rate, n, seed);
+}
+
+/* One node; `victim` at its mean rate, all others far above what they can be served. */
+static int saturate(const struct tr_pools *p, const struct tr_stand_run *run, int victim,
+                    struct tr_sim_result *result, struct tr_err *err)
+{
+    struct tr_engine_config engines[TR_MAX_PODS];
+    struct tr_stand_run one = *run;
+    struct tr_source *sources[TR_MAX_WORKLOADS];
+    struct tr_sim_aim aims[TR_MAX_WORKLOADS] = {0};
+    struct tr_sim_config cfg = {.aims = aims, .stop = p->opts.progress.stop};
+    static const struct tr_slo nothing;
+    int n = 0;
+    one.nodes = 1;
+    fleet_of(p, &one, engines, &cfg.fleet);
+    for (int i = 0, place = place_of(run->members, victim); i < TR_MAX_PODS; i++)
+        if (cfg.fleet.serves[i] != 0 && !(cfg.fleet.serves[i] >> place & 1))
+            engines[i].queue_limit = SATURATED_QUEUE;
+    double mean = p->member[victim].alone->stats.rate / run->nodes;
+    double span_s = VICTIM_REQUESTS / mean;
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
+        int i = __builtin_ctz(bits);
+        if (i != victim)
+            span_s = TR_MIN(span_s, NEIGHBOUR_REQUESTS / (SATURATION * ceiling_of(run->stand, i)));
+    }
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1, n++) {
+        int i = __builtin_ctz(bits);
+        double rate = i == victim ? mean : SATURATION * ceiling_of(run->stand, i);
+        sources[n] = constant(p, i, rate, span_s);
+        aims[n].slo = i == victim ? &p->member[i].view.workload.slo : &nothing;
+    }
+    struct tr_source *src = tr_source_merge(sources, n);
+    int rc = tr_sim_run(&cfg, src, result, err);
+    tr_source_close(src);
+    return rc;
+}
+
+/* Does each guaranteed member hold whatever the others do? Where spikes decide, all of a run at a
+ * constant rate does. */
+static int check_guarantees(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
+{
+    int rc = TR_OK;
+    for (uint32_t bits = run->members; bits != 0 && rc == TR_OK && run->meets; bits &= bits - 1) {
+        int i = __builtin_ctz(bits);
+        const struct tr_workload *w = &p->member[i].view.workload;
+        struct tr_sim_result result;
+        if (!w->guaranteed)
+            continue;
+        rc = saturate(p, run, i, &result, err);
+        const struct tr_outcome *o = &result.by_workload[place_of(run->members, i)];
+        for (int k = 0; k < w->slo.n && rc == TR_OK; k++) {
+            const struct tr_objective *x = &w->slo.objective[k];
+            char limit[24];
+            double inside = tr_outcome_inside(o, k, false);
+            if (inside >= x->fraction)
+                continue;
+            run->meets = false;
+            run->off = (1 - inside) / TR_MAX(1 - x->fraction, 1e-6);
+            snprintf(run->why, sizeof run->why,
+                     "%s is guaranteed, and has %.1f %% of its requests within %s %s while its "
+                     "neighbours saturate",
+                     w->name, floor(1000 * inside) / 10, tr_metric_name(x->metric),
+                     tr_units_show_ns(limit, x->limit_ns));
+            break;
+        }
+        tr_sim_result_free(&result);
+    }
+    return rc;
+}
+
+/* ---- the run -------------------------------------------------------------------------------- */
+
+static int simulate(const struct tr_pools *p, struct tr_stand_run *run, int64_t wanted,
+                    struct tr_err *err)
+{
+    struct tr_engine_config engines[TR_MAX_PODS];
+    struct tr_source *sources[TR_MAX_WORKLOADS];
+    struct tr_sim_aim aims[TR_MAX_WORKLOADS];
+    struct tr_sim_config cfg = {.aims = aims,
+                                .max_queue = TR_QUEUE_LIMIT,
+                                .stop = p->opts.progress.stop,
+                                .simulated = (_Atomic int64_t *)&p->simulated};
+    int n = 0;
+    fleet_of(p, run, engines, &cfg.fleet);
+    cfg.fleet.simulated_gpus = sample_of(p, run, wanted);
+    cfg.decide = cfg.fleet.simulated_gpus == cfg.fleet.gpus;
+    run->sampled_gpus = cfg.decide ? 0 : cfg.fleet.simulated_gpus;
+    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1, n++) {
+        const struct tr_member *m = &p->member[__builtin_ctz(bits)];
+        sources[n] = tr_source_clone(m->source);
+        aims[n] = (struct tr_sim_aim){.slo = &m->view.workload.slo,
+                                      .spikes = &m->alone->spikes,
+                                      .expected = m->alone->spikes.requests};
+    }
+    struct tr_source *src = tr_source_merge(sources, n);
+    int rc = tr_sim_run(&cfg, src, &run->result, err);
+    tr_source_close(src);
+    run->meets = run->result.meets;
+    if (rc == TR_OK)
+        judge(p, run, run->result.by_workload);
+    return rc;
+}
+
+int tr_stand_simulate(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
+{
+    const struct tr_effort *effort = p->opts.quick ? &tr_effort_quick : &tr_effort_screen;
+    int rc = simulate(p, run, effort->sample[takes_turns(run->stand)], err);
+    if (rc == TR_OK && run->meets && run->sampled_gpus > 0 && !p->opts.quick) {
+        tr_sim_result_free(&run->result);
+        rc = simulate(p, run, 0, err);
+    }
+    if (rc == TR_OK && run->meets)
+        rc = check_guarantees(p, run, err);
+    return rc;
+}
