@@ -28,6 +28,12 @@ static const char *suffix(const struct tr_victim *v, const struct tr_candidate *
     return c->arrangement.one_engine ? "" : ", one engine";
 }
 
+/* A server's answer is one token: the two are the same. */
+static const char *metric_of(const struct tr_plan *plan)
+{
+    return tr_metric_name(plan->scenario->workload.server ? TR_E2E : TR_TTFT);
+}
+
 /* The command with which two tenants' pods show it on the user's own card: of the first arrangement
  * that couples them. */
 static void print_command(struct tr_str *out, const struct tr_plan *plan)
@@ -45,9 +51,9 @@ static void print_command(struct tr_str *out, const struct tr_plan *plan)
             continue;
         tr_str_printf(&text,
                       "Ten minutes confirm it on two pods of %s: B is kept full while A gets its "
-                      "%s requests/s; p95 of A's TTFT goes from %s ms with all others idle to at "
+                      "%s requests/s; p95 of A's %s goes from %s ms with all others idle to at "
                       "most %s ms.",
-                      tr_show_candidate(name, c), tr_show_num(rate, v->rate),
+                      tr_show_candidate(name, c), tr_show_num(rate, v->rate), metric_of(plan),
                       tr_show_num(idle, (double)v->at[TR_NEIGHBOUR_IDLE].p95_ns / 1e6),
                       tr_show_num(beside, (double)full->p95_ns / 1e6));
         tr_text_wrap(out, "  ", 2, text.text);
@@ -90,7 +96,7 @@ void tr_report_victims(struct tr_str *out, const struct tr_plan *plan)
         for (int k = 0; k < TR_N_NEIGHBOURS; k++)
             print_answer(&t, &v->at[k]);
     }
-    tr_str_printf(out, "\nWhat a neighbour does to a pod: its TTFT, ms\n");
+    tr_str_printf(out, "\nWhat a neighbour does to a pod: its %s, ms\n", metric_of(plan));
     tr_table_end(&t, out);
     tr_text_wrap(out, "  req/s: ", 9,
                  "the pod's mean rate, or what keeps it busy a tenth of the time if that is more");
