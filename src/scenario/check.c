@@ -84,12 +84,29 @@ static void fill_shares(struct reader *r, bool zipf)
     w->shares = shares;
 }
 
+static int check_synchrony(struct reader *r)
+{
+    struct tr_workload *w = &r->s->workloads[r->item];
+    const struct tr_node *synchrony = find_node(r, "workload.tenants.synchrony");
+
+    if (synchrony && w->traffic.trace)
+        return tr_node_err(r->err, synchrony,
+                           "tenants.synchrony: it does not go with 'trace': a trace's tenants are "
+                           "as measured");
+    if (synchrony && w->n_tenants < 2)
+        return tr_node_err(r->err, synchrony,
+                           "tenants.synchrony: it needs two tenants or more (tenants.count)");
+    w->traffic.own_curve = 1 - w->synchrony;
+    return 0;
+}
+
 static int check_tenants(struct reader *r)
 {
     struct tr_workload *w = &r->s->workloads[r->item];
     const struct tr_node *shares = find_node(r, "workload.tenants.shares");
     const struct tr_node *router = find_node(r, "workload.router");
     const struct tr_node *pods = find_node(r, "workload.tenants.pods");
+    int rc;
 
     if (w->shares && shares->n != (size_t)w->n_tenants)
         return tr_node_err(r->err, shares, "tenants.shares: %zu shares for %d tenant%s", shares->n,
@@ -114,6 +131,8 @@ static int check_tenants(struct reader *r)
         return tr_node_err(r->err, router,
                            "router: tenant-pinned needs two tenants or more "
                            "(tenants.count)");
+    if ((rc = check_synchrony(r)) < 0)
+        return rc;
     w->traffic.n_tenants = w->n_tenants;
     w->traffic.shares = w->shares;
     return 0;
@@ -208,9 +227,14 @@ int check_scenario(struct reader *r)
         return tr_node_err(r->err, r->root, "a scenario needs the key 'workloads' (or 'claims')");
     if ((rc = check_cluster(r)) < 0)
         return rc;
-    for (r->item = 0; r->item < s->n_workloads; r->item++)
+    for (r->item = 0; r->item < s->n_workloads; r->item++) {
+        struct tr_workload *w = &s->workloads[r->item];
+
         if ((rc = check_workload(r)) < 0)
             return rc;
+        if (s->n_workloads > 1) /* no workload's arrivals depend on which others there are */
+            w->traffic.salt = tr_hash(w->name, strlen(w->name), 0) | 1;
+    }
     s->workload = s->workloads[0];
     s->isolation = s->workload.isolation;
     return 0;

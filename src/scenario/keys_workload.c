@@ -145,6 +145,13 @@ static const struct key rows[] = {
      .doc = "One for each tenant, lower goes first: what `one-engine` schedules by (vLLM's "
             "`--scheduling-policy priority`).",
      .example = "[0, 1, 1]"},
+    {.path = TENANTS "synchrony", .type = KEY_NUMBER, .max = 1, .init = "1", W(synchrony),
+     .doc = "How far their peaks coincide. 1: all follow the traffic's rate at the same time. 0: "
+            "each follows it at a time of its own, shifted around the period, with spikes and "
+            "modulation. Between: this part of each tenant's requests together, the rest apart. "
+            "The mean rate and the shares stay. Real tenants are near 0 (docs/traffic.md), pods "
+            "behind one load balancer at 1; a trace is as it was measured.",
+     .example = "0.5"},
     {.path = TENANTS "pods", .type = KEY_WORD, .words = pods_words, .init = "common",
      W(own_pods),
      .doc = "`common`: every pod serves everyone. `own`: every tenant has at least one pod of "

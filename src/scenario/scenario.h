@@ -53,7 +53,8 @@ struct tr_workload {
     const double *shares;      /* n_tenants, sum 1 */
     const int32_t *priorities; /* n_tenants, lower goes first in one-engine; NULL: all alike */
     int n_priorities;
-    bool own_pods; /* tenants.pods: own */
+    bool own_pods;    /* tenants.pods: own */
+    double synchrony; /* of the tenants' rates: 1 one curve, 0 each its own */
     enum tr_router router;
     int64_t client_timeout_ns; /* 0: none */
     struct tr_traffic_spec traffic;

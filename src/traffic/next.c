@@ -144,6 +144,8 @@ static void fill_from_kept(const struct tr_source *src, struct tr_arrival *out)
         fill_session(src, (uint64_t)kept->sessions[i], kept->system_tok[i], out);
     else
         fill_alone(src, out);
+    if (kept->tenants)
+        out->tenant = kept->tenants[i];
 }
 
 static void fill_from_lengths(const struct tr_source *src, struct tr_arrival *out)
@@ -153,6 +155,8 @@ static void fill_from_lengths(const struct tr_source *src, struct tr_arrival *ou
     out->prompt_tok = tr_tokens_draw(&t->prompt, src->seed, t->prompt_stream, src->index);
     out->output_tok = tr_tokens_draw(&t->output, src->seed, t->output_stream, src->index);
     fill_alone(src, out);
+    if (src->synth.tenant >= 0)
+        out->tenant = src->synth.tenant;
 }
 
 static bool next_turn(struct tr_source *src, struct tr_arrival *out)
@@ -166,6 +170,8 @@ static bool next_turn(struct tr_source *src, struct tr_arrival *out)
     out->output_tok = turn.output_tok;
     fill_session(src, turn.id >> TR_TURN_BITS, TR_MIN(src->traffic->system_tok, turn.first_tok),
                  out);
+    if (turn.tenant > 0)
+        out->tenant = turn.tenant - 1;
     return true;
 }
 

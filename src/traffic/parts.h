@@ -14,6 +14,7 @@
 #define TR_MAX_SPAN_NS  (INT64_C(36525) * 86400 * TR_NS_PER_S) /* 100 years, as in base/units */
 #define TR_MAX_SPIKES   10000
 #define TR_MAX_TENANTS  1000000
+#define TR_MAX_VOICES   60000   /* tenants with curves of their own */
 #define TR_MAX_VARIANTS 1000000 /* of the system prompt */
 
 /* ---- rate ----------------------------------------------------------------------------------- */

@@ -99,6 +99,7 @@ int tr_sessions_model_init(struct tr_sessions_model *m, const struct tr_traffic_
     m->max_requests = synth->max_requests;
     synth->max_requests = 0;
     synth->rate_scale /= m->turns_out;
+    synth->lead_ns = m->lead_ns;
     tr_rate_lead(&synth->rate, m->lead_ns);
     return 0;
 }
@@ -134,7 +135,8 @@ static struct tr_turn first_turn(const struct tr_sessions *s)
 
     return (struct tr_turn){.time_ns = s->start_ns,
                             .id = id,
-                            .turns = draw_turns(s, s->session),
+                            .turns = (uint16_t)draw_turns(s, s->session),
+                            .tenant = s->start_tenant,
                             .prompt_tok = prompt_tok,
                             .output_tok = tr_tokens_draw(m->output, s->seed, m->output_stream, id),
                             .first_tok = prompt_tok};
@@ -220,6 +222,7 @@ static void next_start(struct tr_sessions *s, bool first)
     if (s->starts) {
         s->start_ns =
             tr_synth_next(s->starts, &time_ns) ? time_ns - s->model->lead_ns : TR_TIME_NEVER;
+        s->start_tenant = (uint16_t)(s->starts->tenant + 1);
         return;
     }
     s->gaps += tr_rng_exp(s->seed, s->model->gap_stream, s->session);

@@ -34,8 +34,9 @@ struct tr_sessions_model {
 
 struct tr_turn {
     int64_t time_ns;
-    uint64_t id;   /* session << TR_TURN_BITS | turn, both from 0 */
-    int32_t turns; /* of its session, unless that ends early */
+    uint64_t id;     /* session << TR_TURN_BITS | turn, both from 0 */
+    uint16_t turns;  /* of its session, unless that ends early */
+    uint16_t tenant; /* its own + 1; 0: to be drawn */
     int32_t prompt_tok, output_tok;
     int32_t first_tok; /* prompt of the session's first turn */
 };
@@ -47,8 +48,9 @@ struct tr_sessions {
     double start_rate, gaps;
     int64_t most; /* requests; 0: to the model's end */
     int64_t given;
-    uint64_t session; /* of the next start */
-    int64_t start_ns; /* its time; TR_TIME_NEVER: no more */
+    uint64_t session;      /* of the next start */
+    int64_t start_ns;      /* its time; TR_TIME_NEVER: no more */
+    uint16_t start_tenant; /* whose it is, as in a turn */
     bool begun;
     struct tr_turn *heap; /* the next turn of each live session, by (time, id) */
     size_t n, cap;

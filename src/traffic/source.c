@@ -15,7 +15,7 @@ static void traffic_release(struct tr_traffic *t)
     if (atomic_fetch_sub(&t->users, 1) > 1)
         return;
     tr_trace_free(&t->trace);
-    tr_rate_free(&t->synth.rate);
+    tr_synth_model_free(&t->synth);
     tr_tokens_free(&t->prompt);
     tr_tokens_free(&t->output);
     tr_tokens_free(&t->sessions.message);
@@ -106,7 +106,7 @@ static int check_system_prompt(const struct tr_traffic_spec *spec, struct tr_err
     return 0;
 }
 
-static int open_description(struct tr_traffic *t, const struct tr_traffic_spec *spec,
+static int open_description(struct tr_traffic *t, const struct tr_traffic_spec *spec, uint64_t seed,
                             struct tr_err *err)
 {
     int rc = tr_tokens_init(&t->prompt, &spec->prompt, "prompt length", err);
@@ -122,6 +122,8 @@ static int open_description(struct tr_traffic *t, const struct tr_traffic_spec *
     t->has_sessions = spec->sessions.turns != 0.0;
     if (rc == 0 && t->has_sessions)
         rc = tr_sessions_model_init(&t->sessions, spec, &t->prompt, &t->output, &t->synth, err);
+    if (rc == 0)
+        rc = tr_synth_model_part(&t->synth, spec, seed, err);
     return rc;
 }
 
@@ -184,6 +186,8 @@ int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_
     *info = (struct tr_trace_info){0};
     atomic_store(&t->users, 1);
     init_streams(t);
+    if (spec->salt)
+        seed = tr_rng_u64(seed, tr_rng_stream("traffic salt", 0, 0), spec->salt);
     if (!(spec->rate_scale >= 1e-6 && spec->rate_scale <= 1e6))
         rc = tr_err_set(err, TR_EINPUT, "rate scale %g; allowed are 1e-6 to 1e6", spec->rate_scale);
     if (rc == 0 && spec->max_requests < 0)
@@ -192,7 +196,7 @@ int tr_source_open(const struct tr_traffic_spec *spec, uint64_t seed, struct tr_
     if (rc == 0)
         rc = init_tenants(t, spec, err);
     if (rc == 0)
-        rc = spec->trace ? open_trace(t, spec, info, err) : open_description(t, spec, err);
+        rc = spec->trace ? open_trace(t, spec, info, err) : open_description(t, spec, seed, err);
     if (rc == 0)
         *out = first_source(t, seed);
     traffic_release(t);
@@ -217,7 +221,7 @@ void tr_source_keep(struct tr_source *src, int64_t most)
 {
     struct tr_trace kept = {0};
     struct tr_arrival a;
-    size_t cap = 0, cap_sessions = 0, cap_system = 0;
+    size_t cap = 0, cap_sessions = 0, cap_system = 0, cap_tenants = 0;
 
     if (src->kind == TR_FROM_MERGED) {
         tr_merged_keep(src, most);
@@ -231,6 +235,10 @@ void tr_source_keep(struct tr_source *src, int64_t most)
         size_t i = kept.n++;
         tr_grow(&kept.rows, &cap, kept.n, sizeof(*kept.rows));
         kept.rows[i] = (struct tr_trace_row){a.time_ns, a.prompt_tok, a.output_tok};
+        if (src->traffic->synth.n_voices) {
+            tr_grow(&kept.tenants, &cap_tenants, kept.n, sizeof(*kept.tenants));
+            kept.tenants[i] = a.tenant;
+        }
         if (!src->traffic->has_sessions)
             continue;
         tr_assert(a.session <= INT32_MAX);
@@ -323,6 +331,7 @@ void tr_source_close(struct tr_source *src)
         free(src->lap_runs[i]);
     free(src->lap_runs);
     tr_sessions_free(&src->sessions);
+    tr_synth_free(&src->synth);
     tr_varied_release(src->varied);
     traffic_release(src->traffic);
     free(src);

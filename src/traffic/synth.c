@@ -17,6 +17,9 @@ void tr_synth_rewind(struct tr_synth *s)
     s->cell = (struct tr_synth_cell){0};
     s->second = -1;
     s->multiplier = 1.0;
+    s->tenant = -1;
+    if (s->model->n_voices)
+        tr_voices_rewind(s);
 }
 
 /* Moves the modulation to second `second`. Its logarithm is a first-order autoregression:
@@ -34,32 +37,75 @@ static void modulate(struct tr_synth *s, int64_t second)
     s->multiplier = tr_exp(s->ln_deviation - 0.5 * m->ln_sd * m->ln_sd);
 }
 
+/* A stretch from at_ns on in which the rate is a straight line. */
+struct stretch {
+    int64_t end_ns;
+    double rate, slope; /* at at_ns, 1/s; 1/s^2 */
+};
+
+/* By segments alone: the curve is not shifted. */
+static bool next_stretch(struct tr_synth *s, int64_t curve_ns, int64_t ahead_ns,
+                         struct stretch *out)
+{
+    const struct tr_rate *rate = &s->model->rate;
+
+    while (s->segment < rate->n && rate->segments[s->segment].t1_ns <= curve_ns)
+        s->segment++;
+    if (s->segment == rate->n)
+        return false;
+    const struct tr_rate_segment *seg = &rate->segments[s->segment];
+    out->slope = (seg->r1 - seg->r0) / ((double)(seg->t1_ns - seg->t0_ns) * 1e-9);
+    out->rate = seg->r0 + out->slope * ((double)(curve_ns - seg->t0_ns) * 1e-9);
+    out->end_ns = seg->t1_ns - ahead_ns;
+    return true;
+}
+
+/* Of a shifted curve: what is passed at its end goes on at its start. */
+static bool next_shifted(struct tr_synth *s, struct stretch *out)
+{
+    const struct tr_synth_model *m = s->model;
+    int64_t period_end_ns = m->rate.segments[m->rate.n - 1].t1_ns;
+    bool leads = s->at_ns < m->lead_ns;
+    int64_t at_ns = TR_MAX(s->at_ns, m->lead_ns), ahead_ns = m->shift_ns;
+
+    if (at_ns >= period_end_ns)
+        return false;
+    if (at_ns >= period_end_ns - ahead_ns)
+        ahead_ns -= period_end_ns - m->lead_ns;
+    if (m->rate.segments[s->segment].t0_ns > at_ns + ahead_ns)
+        s->segment = 0;
+    bool more = next_stretch(s, at_ns + ahead_ns, ahead_ns, out);
+    tr_assert(more);
+    out->end_ns = TR_MIN(out->end_ns, period_end_ns);
+    if (leads) {
+        out->end_ns = m->lead_ns;
+        out->slope = 0.0;
+    }
+    return true;
+}
+
 /* Opens the cell that begins at at_ns; false at the end of the period. */
 static bool next_cell(struct tr_synth *s)
 {
     const struct tr_synth_model *m = s->model;
+    struct stretch stretch;
 
-    while (s->segment < m->rate.n && m->rate.segments[s->segment].t1_ns <= s->at_ns)
-        s->segment++;
-    if (s->segment == m->rate.n)
+    if (m->shift_ns ? !next_shifted(s, &stretch) : !next_stretch(s, s->at_ns, 0, &stretch))
         return false;
-    const struct tr_rate_segment *seg = &m->rate.segments[s->segment];
-    int64_t end_ns = seg->t1_ns;
+    int64_t end_ns = stretch.end_ns;
     if (m->ln_sd > 0.0) {
         int64_t second = s->at_ns / TR_NS_PER_S;
         end_ns = TR_MIN(end_ns, (second + 1) * TR_NS_PER_S);
         modulate(s, second);
     }
     double factor = s->multiplier * m->rate_scale;
-    double slope = (seg->r1 - seg->r0) / ((double)(seg->t1_ns - seg->t0_ns) * 1e-9);
     double length_s = (double)(end_ns - s->at_ns) * 1e-9;
-    double rate = seg->r0 + slope * ((double)(s->at_ns - seg->t0_ns) * 1e-9);
 
     s->cell.t0_ns = s->at_ns;
     s->cell.length_s = length_s;
     s->cell.x_s = 0.0;
-    s->cell.rate = rate * factor;
-    s->cell.slope = slope * factor;
+    s->cell.rate = stretch.rate * factor;
+    s->cell.slope = stretch.slope * factor;
     s->cell.left = TR_MAX(0.0, (s->cell.rate + 0.5 * s->cell.slope * length_s) * length_s);
     s->at_ns = end_ns;
     return true;
@@ -97,6 +143,8 @@ bool tr_synth_next(struct tr_synth *s, int64_t *time_ns)
 {
     if (s->model->max_requests && (int64_t)s->index >= s->model->max_requests)
         return false;
+    if (s->voices)
+        return tr_voices_next(s, time_ns);
     double need = gap(s);
     while (!(need < s->cell.left)) {
         need -= s->cell.left;
@@ -160,5 +208,6 @@ int64_t tr_synth_span_ns(const struct tr_synth_model *m, uint64_t seed)
     tr_synth_rewind(&s);
     while (tr_synth_next(&s, &time_ns))
         ;
+    tr_synth_free(&s);
     return (int64_t)s.index == m->max_requests ? time_ns : end_ns;
 }

@@ -95,6 +95,13 @@ struct tr_traffic_spec {
     double relative_to;     /* 45 for the AKS chatbot case */
     int n_tenants;          /* tenants drawn per request by `shares` unless the trace has them */
     const double *shares;   /* n_tenants, sum 1 */
+    /* This part of each tenant's requests follows a curve of the tenant's own: the description's,
+     * shifted around its period by a drawn time and modulated by itself. 0: one curve for all. Not
+     * of a trace. */
+    double own_curve;
+    /* Mixed into the seed (0: not), so that workloads described alike have arrivals of their own.
+     */
+    uint64_t salt;
 };
 
 /* The AKS chatbot case: knots, spikes, modulation and lengths filled in (static storage); what else

@@ -109,6 +109,8 @@ static void the_chatbot(void **state)
     assert_int_equal(w->engine.max_num_seqs, 0);
     assert_false(w->engine.no_async_scheduling);
     assert_int_equal(w->n_tenants, 1);
+    assert_int_equal(w->traffic.salt, 0);
+    assert_float_equal(w->traffic.own_curve, 0, 0);
     assert_float_equal(w->shares[0], 1, 0);
     assert_int_equal(w->router, TR_ROUTE_RANDOM);
     assert_int_equal(w->client_timeout_ns, 60 * TR_NS_PER_S);
@@ -199,7 +201,7 @@ static const char described[] =
     "      async_scheduling: false\n"
     "      cuda_graph_padding: true\n"
     "      max_num_queued_reqs: 100\n"
-    "    tenants: {count: 2, shares: [0.75, 25%], pods: common}\n"
+    "    tenants: {count: 2, shares: [0.75, 25%], pods: common, synchrony: 0.25}\n"
     "    router: session-affine\n"
     "    client: {timeout: 2m}\n"
     "    isolation: memory\n"
@@ -239,6 +241,7 @@ static void described_traffic(void **state)
     assert_true(w->engine.cuda_graph_padding);
     assert_int_equal(w->engine.queue_limit, 100);
     assert_float_equal(w->shares[1], 0.25, 1e-15);
+    assert_float_equal(t->own_curve, 0.75, 0);
     assert_int_equal(w->router, TR_ROUTE_SESSION);
     assert_int_equal(s->isolation, TR_ISOLATION_MEMORY);
     assert_int_equal(t->n_knots, 4);
@@ -352,6 +355,10 @@ static void several_workloads(void **state)
     assert_int_equal(s->workloads[0].traffic.n_tenants, 3);
     assert_int_equal(s->workloads[1].traffic.prompt.fixed_tok, 100);
     assert_int_equal(s->workloads[1].slo.objective[0].metric, TR_TTFT);
+
+    /* Workloads described alike have arrivals of their own. */
+    assert_true(s->workloads[0].traffic.salt && s->workloads[1].traffic.salt);
+    assert_true(s->workloads[0].traffic.salt != s->workloads[1].traffic.salt);
 
     tr_scenario_view(s, 1, &view);
     assert_int_equal(view.n_workloads, 1);
