@@ -3,9 +3,12 @@
 
 #include <stdlib.h>
 
+#include "fleet/elastic.h"
+#include "fleet/route.h"
 #include "num/num.h"
 
 struct tr_fleet {
+    struct tr_elastic *elastic; /* then all else is unused */
     struct tr_fleet_config cfg;
     struct tr_device **device; /* gpus x parts; NULL where not simulated */
     int n_devices;
@@ -44,6 +47,10 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_si
 {
     struct tr_fleet *f = tr_calloc(1, sizeof *f);
     f->cfg = *config;
+    if (config->scaling != NULL) {
+        f->elastic = tr_elastic_new(config, sink, arg);
+        return f;
+    }
     f->n_workloads = TR_MAX(config->n_workloads, 1);
     for (int p = 0; p < config->parts; p++)
         for (int i = 0; i < config->device[p].n_pods; i++)
@@ -69,6 +76,7 @@ void tr_fleet_free(struct tr_fleet *f)
 {
     if (f == NULL)
         return;
+    tr_elastic_free(f->elastic);
     for (int i = 0; i < f->n_devices; i++)
         tr_device_free(f->device[i]);
     free(f->device);
@@ -77,6 +85,8 @@ void tr_fleet_free(struct tr_fleet *f)
 
 void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg)
 {
+    if (f->elastic != NULL)
+        tr_elastic_trace(f->elastic, sink, arg);
     f->trace = sink;
     f->trace_arg = arg;
     for (int i = 0; i < f->n_devices; i++)
@@ -88,12 +98,6 @@ static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
     struct place at = f->place[pod % f->pods_per_gpu];
     *ctx = at.pod;
     return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
-}
-
-static int at_random(const struct tr_fleet *f, const struct service *s, uint64_t index, int n)
-{
-    int pick = (int)(tr_rng_unit(f->cfg.seed, s->route_stream, index) * n);
-    return TR_MIN(pick, n - 1);
 }
 
 /* The fleet's number of a workload's pod. */
@@ -117,40 +121,25 @@ static int least_loaded(const struct tr_fleet *f, const struct service *s)
     return best;
 }
 
-/* Which of its workload's pods a request goes to. Draws depend on the request's id or session
- * alone, so that the same request takes the same way in every run with as many pods. */
-static int route(const struct tr_fleet *f, const struct service *s,
-                 const struct tr_fleet_workload *w, const struct tr_fleet_request *q)
+static int choose(const struct tr_fleet *f, const struct service *s,
+                  const struct tr_fleet_workload *w, const struct tr_fleet_request *q)
 {
-    uint64_t id = (uint64_t)q->engine.id;
-    int tenants = TR_MAX(w->n_tenants, 1), tenant = q->engine.tenant % tenants;
-    switch (w->router) {
-    case TR_ROUTE_ROUND_ROBIN:
-        return (int)(s->sent % s->n_pods);
-    case TR_ROUTE_LEAST_REQUESTS:
-        return least_loaded(f, s);
-    case TR_ROUTE_SESSION:
-        return at_random(f, s, q->session < 0 ? id : tr_hash(&q->session, sizeof q->session, 0),
-                         s->n_pods);
-    case TR_ROUTE_TENANT: {
-        if (s->n_pods < tenants)
-            return tenant % s->n_pods;
-        int own = (s->n_pods - tenant + tenants - 1) / tenants;
-        return tenant + at_random(f, s, id, own) * tenants;
-    }
-    default:
-        return at_random(f, s, id, s->n_pods);
-    }
+    struct tr_route_choice among = {f->cfg.seed, s->route_stream, s->sent, s->n_pods, false};
+    return w->router == TR_ROUTE_LEAST_REQUESTS ? least_loaded(f, s) : tr_route(w, &among, q);
 }
 
 bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t *events)
 {
+    if (f->elastic != NULL) {
+        tr_elastic_send(f->elastic, q, events);
+        return true;
+    }
     bool together = f->stateful || f->trace != NULL;
     if (together)
         *events += tr_fleet_advance(f, q->engine.arrival_ns);
     const struct tr_fleet_workload *w = &f->cfg.workload[q->engine.workload];
     struct service *s = &f->service[q->engine.workload];
-    int pod = pod_of(f, s, route(f, s, w, q)), ctx;
+    int pod = pod_of(f, s, choose(f, s, w, q)), ctx;
     s->sent++;
     if (f->trace != NULL)
         f->trace(f->trace_arg, &(struct tr_trace_event){.time_ns = q->engine.arrival_ns,
@@ -173,6 +162,8 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t
 int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns)
 {
     int64_t events = 0;
+    if (f->elastic != NULL)
+        return tr_elastic_advance(f->elastic, until_ns);
     for (int i = 0; i < f->n_devices; i++)
         events += tr_device_advance(f->device[i], until_ns);
     return events;
@@ -183,6 +174,8 @@ int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int32_t workload, int64
 {
     const struct service *s = &f->service[workload];
     int64_t n = 0;
+    if (f->elastic != NULL)
+        return tr_elastic_waiting_since(f->elastic, arrival_ns, min_id);
     for (int i = 0; i < s->per_gpu * f->cfg.simulated_gpus; i++) {
         int ctx;
         struct tr_device *d = device_of(f, pod_of(f, s, i), &ctx);
@@ -194,6 +187,8 @@ int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int32_t workload, int64
 int64_t tr_fleet_waiting(const struct tr_fleet *f)
 {
     int64_t n = 0;
+    if (f->elastic != NULL)
+        return tr_elastic_waiting(f->elastic);
     for (int pod = 0; pod < f->simulated_pods; pod++) {
         int ctx;
         struct tr_device *d = device_of(f, pod, &ctx);
@@ -202,8 +197,36 @@ int64_t tr_fleet_waiting(const struct tr_fleet *f)
     return n;
 }
 
+bool tr_fleet_rests(const struct tr_fleet *f)
+{
+    return f->elastic != NULL && tr_elastic_rests(f->elastic);
+}
+
+const struct tr_timeline_point *tr_fleet_timeline(const struct tr_fleet *f, size_t *n)
+{
+    *n = 0;
+    return f->elastic != NULL ? tr_elastic_timeline(f->elastic, n) : NULL;
+}
+
+void fleet_add_engine(struct tr_fleet_stats *s, const struct tr_engine_stats *e, double blocks,
+                      double span_us, int pods)
+{
+    s->steps += e->steps;
+    s->preemptions += e->preemptions;
+    s->prefill_tok += e->prefill_tok;
+    s->decode_tok += e->decode_tok;
+    s->prefix_queries_tok += e->prefix_queries_tok;
+    s->prefix_hits_tok += e->prefix_hits_tok;
+    s->evicted_blocks += e->evicted_blocks;
+    s->kv_mean += (double)e->kv_block_us / span_us / blocks / pods;
+    s->kv_max = TR_MAX(s->kv_max, e->kv_used_max / blocks);
+    tr_debug_assert(e->prefix_hits_tok <= e->prefix_queries_tok);
+}
+
 struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
 {
+    if (f->elastic != NULL)
+        return tr_elastic_stats(f->elastic);
     struct tr_fleet_stats s = {.pods = f->n_pods, .simulated_pods = f->simulated_pods};
     double span_us = (double)TR_MAX(end_ns, 1) / 1000.0;
     for (int i = 0; i < f->n_devices; i++) {
@@ -218,18 +241,9 @@ struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns)
         struct tr_device *d = device_of(f, pod, &ctx);
         const struct tr_engine_stats *e = tr_engine_stats(tr_device_engine(d, ctx));
         const struct tr_device_config *dc = &f->cfg.device[f->place[pod % f->pods_per_gpu].part];
-        double blocks = tr_device_engine_config(dc, ctx)->num_gpu_blocks;
         s.inside += tr_device_outstanding(d, ctx);
-        s.steps += e->steps;
-        s.preemptions += e->preemptions;
-        s.prefill_tok += e->prefill_tok;
-        s.decode_tok += e->decode_tok;
-        s.prefix_queries_tok += e->prefix_queries_tok;
-        s.prefix_hits_tok += e->prefix_hits_tok;
-        s.evicted_blocks += e->evicted_blocks;
-        s.kv_mean += (double)e->kv_block_us / span_us / blocks / f->simulated_pods;
-        s.kv_max = TR_MAX(s.kv_max, e->kv_used_max / blocks);
-        tr_debug_assert(e->prefix_hits_tok <= e->prefix_queries_tok);
+        fleet_add_engine(&s, e, tr_device_engine_config(dc, ctx)->num_gpu_blocks, span_us,
+                         f->simulated_pods);
         tr_debug_assert(tr_engine_waiting(tr_device_engine(d, ctx)) +
                             tr_engine_running(tr_device_engine(d, ctx)) <=
                         tr_device_outstanding(d, ctx));

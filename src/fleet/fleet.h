@@ -6,11 +6,18 @@
  * only when something happens to it, and a sample of the GPUs stands for all of them without bias:
  * `simulated_gpus` leaves the others out (their requests are routed to them and not simulated).
  * least-requests needs all of them, up to date, at every arrival.
+ *
+ * A fleet of one workload may be elastic (`scaling`): pods come and go as their autoscalers want,
+ * and nodes as the pods need them. Pods then have the numbers of their slots, node by node, and the
+ * router knows those that are ready; while none is, requests wait at the gateway, at most as long
+ * as their clients do. All of it is simulated. docs/fleet.md has the rules.
  */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
 
 #include "catalog/router.h"
+#include "catalog/scaling.h"
+#include "fleet/autoscaler.h"
 #include "share/device.h"
 
 struct tr_fleet_workload {
@@ -21,7 +28,7 @@ struct tr_fleet_workload {
 };
 
 struct tr_fleet_config {
-    int gpus;
+    int gpus;           /* of an elastic fleet: of one node */
     int simulated_gpus; /* 0 or >= gpus: all */
     int parts;          /* devices per GPU */
     struct tr_device_config device[TR_MAX_PARTS];
@@ -29,6 +36,9 @@ struct tr_fleet_config {
     uint32_t serves[TR_MAX_PODS]; /* by pod of a GPU, a bit per workload; all 0: every pod all */
     struct tr_fleet_workload workload[TR_MAX_WORKLOADS];
     uint64_t seed;
+    const struct tr_scaling *scaling; /* NULL: the fleet keeps its size. All durations are given */
+    int replicas;                     /* elastic: ready at the start; 0: its least */
+    enum tr_gpu_resource resource;    /* elastic: what its pods ask for */
 };
 
 /* What the router needs of a request, beside what the engine does. */
@@ -37,14 +47,41 @@ struct tr_fleet_request {
     int64_t session; /* -1: none */
 };
 
+/* What an elastic fleet did. Times are sums over nodes, over pods. */
+struct tr_scale_stats {
+    double span_s; /* of the run, from its start until nobody was inside */
+    double node_asked_s, node_starting_s, node_ready_s, node_leaving_s; /* no VM yet; no GPUs yet */
+    double node_hours; /* from the ask to the deletion: what is paid for */
+    double pod_pending_s, pod_starting_s, pod_ready_s, pod_ending_s;
+    double short_s;      /* fewer replicas ready than wanted, or requests held at the gateway */
+    double start_mean_s; /* from the wish for a replica to its being ready */
+    int64_t scale_ups, scale_downs; /* changes of the replicas wanted */
+    int64_t asks, failed_asks;      /* nodes; those that could not be had */
+    int64_t given_up;               /* nodes that took longer than provision_max_ns */
+    int64_t removals, interruptions;
+    int64_t held, held_timeouts; /* requests at the gateway; those whose client gave up there */
+    int64_t lost_to_drains, lost_to_interruptions; /* requests under way when their pod went */
+    int32_t nodes_max, ready_max, wanted_max;
+};
+
+/* From `time_ns` on; at most some thousand points: changes that follow each other closely are one.
+ */
+struct tr_timeline_point {
+    int64_t time_ns;
+    int32_t nodes, nodes_ready; /* VMs from the ask to the deletion; of these those that offer GPUs
+                                   and are not leaving */
+    int32_t wanted, ready;      /* replicas */
+};
+
 struct tr_fleet_stats {
     int64_t steps, preemptions, prefill_tok, decode_tok;
     int64_t prefix_queries_tok, prefix_hits_tok, evicted_blocks;
     int64_t busy_ns, switch_ns, slices; /* summed over devices; see busy_fraction */
-    double busy_fraction;               /* of device time until `end_ns` */
-    double kv_mean, kv_max;             /* share of the pods' KV blocks: mean over time, peak */
+    double busy_fraction;   /* of device time until `end_ns`; elastic: while its nodes were ready */
+    double kv_mean, kv_max; /* share of the pods' KV blocks: mean over time, peak */
     int pods, simulated_pods;
-    int64_t inside; /* requests sent to simulated pods that have not left them */
+    int64_t inside;              /* requests sent to simulated pods, or held, that have not left */
+    struct tr_scale_stats scale; /* of an elastic fleet */
 };
 
 struct tr_fleet;
@@ -65,6 +102,10 @@ int64_t tr_fleet_advance(struct tr_fleet *f, int64_t until_ns);
 int64_t tr_fleet_waiting_since(const struct tr_fleet *f, int32_t workload, int64_t arrival_ns,
                                int64_t min_id);
 int64_t tr_fleet_waiting(const struct tr_fleet *f);
+/* An elastic fleet that no request is inside of: all that would still happen is its own. */
+bool tr_fleet_rests(const struct tr_fleet *f);
+/* The timeline of an elastic fleet, valid until it goes on. */
+const struct tr_timeline_point *tr_fleet_timeline(const struct tr_fleet *f, size_t *n);
 struct tr_fleet_stats tr_fleet_stats(const struct tr_fleet *f, int64_t end_ns);
 
 #endif

@@ -42,6 +42,8 @@ static const char *cause_words(enum tr_cause cause)
         [TR_CAUSE_BATCH] = "shared their steps with other prompts",
         [TR_CAUSE_PREEMPTION] = "their KV cache was taken and computed again",
         [TR_CAUSE_DECODE] = "tokens came too slowly",
+        [TR_CAUSE_STARTUP] = "replicas were wanted that were not ready",
+        [TR_CAUSE_LOST] = "their pod went away",
         [TR_CAUSE_TOO_LONG] = "longer than max_model_len",
         [TR_CAUSE_REFUSED] = "refused at the queue limit",
     };

@@ -26,6 +26,8 @@ enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
  *   preemption its first token was in time, but its KV blocks were taken for others' and its
  *              tokens computed once more
  *   decode     its first token was in time, its later ones came too slowly
+ *   start-up   it waited while replicas were wanted that were not ready
+ *   pod-lost   its pod went away before it was served: drained for its whole grace, or interrupted
  *   too-long   refused: prompt and answer exceed max_model_len
  *   refused    refused: the queue limit */
 #define TR_CAUSES(X)                                                                               \
@@ -37,6 +39,8 @@ enum tr_status { TR_DONE, TR_REJECTED, TR_TIMEOUT, TR_ABORTED, TR_ERROR };
     X(TR_CAUSE_BATCH, "batch")                                                                     \
     X(TR_CAUSE_PREEMPTION, "preemption")                                                           \
     X(TR_CAUSE_DECODE, "decode")                                                                   \
+    X(TR_CAUSE_STARTUP, "start-up")                                                                \
+    X(TR_CAUSE_LOST, "pod-lost")                                                                   \
     X(TR_CAUSE_TOO_LONG, "too-long")                                                               \
     X(TR_CAUSE_REFUSED, "refused")
 enum tr_cause {

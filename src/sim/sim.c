@@ -112,7 +112,7 @@ static void on_record(void *arg, const struct tr_record *r)
     if (r->id < run->cfg->warmup)
         return;
     tr_outcome_add(o, aim->slo, r, tr_spikes_at(aim->spikes, r->arrival_ns));
-    if (run->cfg->fleet.parts > 1)
+    if (run->cfg->fleet.parts > 1 && r->pod >= 0)
         run->outside[run->part_of[r->pod % run->pods_per_gpu]] += o->inside_all == inside;
 }
 
@@ -211,12 +211,18 @@ static int feed(struct run *run, struct tr_fleet *fleet, struct tr_source *src,
     return TR_OK;
 }
 
-/* After the last arrival: until all is served, in spans, so that a stop is heard. */
+/* After the last arrival: until all is served, in spans, so that a stop is heard. An elastic fleet
+ * is paid for until then and no longer. */
 static int drain(struct run *run, struct tr_fleet *fleet, int64_t from_ns, struct tr_err *err)
 {
+    const bool elastic = run->cfg->fleet.scaling != NULL;
+    if (elastic)
+        run->events_since += tr_fleet_advance(fleet, from_ns);
     for (int64_t until_ns = from_ns, span_ns = TR_NS_PER_S; until_ns < TR_TIME_NEVER / 4;) {
+        if (tr_fleet_rests(fleet))
+            break;
         until_ns += span_ns;
-        span_ns += span_ns / 2;
+        span_ns += elastic ? 0 : span_ns / 2;
         if (stop_asked(run->cfg))
             return tr_err_set(err, TR_EINTR, "interrupted after %" PRId64 " simulated requests",
                               run->departures);
@@ -238,7 +244,8 @@ static void check_balance(const struct run *run, const struct tr_sim_result *res
     int64_t outside = 0;
     for (int p = 0; p < run->cfg->fleet.parts; p++)
         outside += run->outside[p];
-    tr_debug_assert(run->cfg->fleet.parts == 1 || outside == o->offered - o->inside_all);
+    tr_debug_assert(run->cfg->fleet.parts == 1 || o->timed_out > 0 ||
+                    outside == o->offered - o->inside_all);
     tr_debug_assert(o->offered <= at_most && (run->cfg->warmup > 0 || o->offered == at_most));
 }
 
@@ -276,6 +283,15 @@ static void end(struct run *run, bool broken, struct tr_sim_result *result)
         result->meets = tr_outcome_meets(&run->outcomes[w], run->aims[w].slo);
 }
 
+static void keep_timeline(const struct tr_fleet *fleet, struct tr_sim_result *result)
+{
+    const struct tr_timeline_point *points = tr_fleet_timeline(fleet, &result->n_timeline);
+    if (result->n_timeline == 0)
+        return;
+    result->timeline = tr_malloc(result->n_timeline * sizeof *points);
+    memcpy(result->timeline, points, result->n_timeline * sizeof *points);
+}
+
 int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
                struct tr_sim_result *result, struct tr_err *err)
 {
@@ -290,6 +306,7 @@ int tr_sim_run(const struct tr_sim_config *config, struct tr_source *src,
         rc = drain(&run, fleet, TR_MAX(tr_source_span_ns(src), 0), err);
     end(&run, rc < 0, result);
     result->fleet = tr_fleet_stats(fleet, TR_MAX(result->outcome.end_ns, tr_source_span_ns(src)));
+    keep_timeline(fleet, result);
     check_balance(&run, result);
     tr_fleet_free(fleet);
     return rc;
@@ -301,6 +318,8 @@ void tr_sim_result_free(struct tr_sim_result *r)
     for (int w = 0; w < n; w++)
         tr_outcome_free(&r->by_workload[w]);
     free(r->by_workload);
+    free(r->timeline);
     r->by_workload = NULL;
+    r->timeline = NULL;
     tr_outcome_free(&r->outcome);
 }

@@ -56,6 +56,8 @@ struct tr_sim_result {
     int64_t
         outside[TR_MAX_PARTS]; /* some objective, by part of the GPUs, where they have several */
     struct tr_fleet_stats fleet;
+    struct tr_timeline_point *timeline; /* of an elastic fleet */
+    size_t n_timeline;
     bool meets; /* every workload its own objectives */
     bool queue_overflow;
     int64_t requests; /* simulated */
