@@ -427,6 +427,18 @@ static void simple_servers(void **state)
     tr_scenario_free(s);
 }
 
+#define SAME(a, b, member) assert_true((a).member == (b).member)
+
+static void same_rules(const struct tr_hpa_rules *a, const struct tr_hpa_rules *b)
+{
+    SAME(*a, *b, window_ns);
+    SAME(*a, *b, select);
+    SAME(*a, *b, pods);
+    SAME(*a, *b, percent);
+    SAME(*a, *b, pods_period_ns);
+    SAME(*a, *b, percent_period_ns);
+}
+
 /* What a file says nothing of is as Kubernetes, KEDA and the cluster autoscaler come. */
 static void scaling_as_it_comes(void **state)
 {
@@ -436,11 +448,47 @@ static void scaling_as_it_comes(void **state)
     (void)state;
     tr_scaling_defaults(&scaling, 0, s->nodes_max);
     assert_true(s->autoscale);
-    assert_memory_equal(&s->autoscaler, &scaling.autoscaler, sizeof(scaling.autoscaler));
-    assert_memory_equal(&s->node_life, &scaling.node, sizeof(scaling.node));
-    assert_memory_equal(&s->workload.hpa, &scaling.hpa, sizeof(scaling.hpa));
-    assert_memory_equal(&s->workload.keda, &scaling.keda, sizeof(scaling.keda));
-    assert_memory_equal(&s->workload.pod_life, &scaling.pod, sizeof(scaling.pod));
+    SAME(s->autoscaler, scaling.autoscaler, scan_ns);
+    SAME(s->autoscaler, scaling.autoscaler, frequent_loops);
+    SAME(s->autoscaler, scaling.autoscaler, unneeded_ns);
+    SAME(s->autoscaler, scaling.autoscaler, delay_after_add_ns);
+    SAME(s->autoscaler, scaling.autoscaler, delay_after_delete_ns);
+    SAME(s->autoscaler, scaling.autoscaler, delay_after_failure_ns);
+    SAME(s->autoscaler, scaling.autoscaler, gpu_utilization);
+    SAME(s->autoscaler, scaling.autoscaler, provision_max_ns);
+    SAME(s->autoscaler, scaling.autoscaler, backoff_ns);
+    SAME(s->autoscaler, scaling.autoscaler, backoff_max_ns);
+    SAME(s->autoscaler, scaling.autoscaler, grace_ns);
+    SAME(s->autoscaler, scaling.autoscaler, taint_ns);
+    SAME(s->autoscaler, scaling.autoscaler, max_bulk);
+    SAME(s->autoscaler, scaling.autoscaler, min_nodes);
+    SAME(s->autoscaler, scaling.autoscaler, max_nodes);
+    SAME(s->node_life, scaling.node, vm_ns);
+    SAME(s->node_life, scaling.node, driver_ns);
+    SAME(s->node_life, scaling.node, image_ns);
+    SAME(s->node_life, scaling.node, deallocate);
+    SAME(s->node_life, scaling.node, vm_again_ns);
+    SAME(s->node_life, scaling.node, stockout);
+    SAME(s->node_life, scaling.node, interrupts_per_h);
+    SAME(s->workload.hpa, scaling.hpa, metric);
+    SAME(s->workload.hpa, scaling.hpa, target);
+    SAME(s->workload.hpa, scaling.hpa, external);
+    SAME(s->workload.hpa, scaling.hpa, min_replicas);
+    SAME(s->workload.hpa, scaling.hpa, max_replicas);
+    SAME(s->workload.hpa, scaling.hpa, sync_ns);
+    SAME(s->workload.hpa, scaling.hpa, scrape_ns);
+    SAME(s->workload.hpa, scaling.hpa, tolerance);
+    SAME(s->workload.hpa, scaling.hpa, stabilization_ns);
+    SAME(s->workload.hpa, scaling.hpa, has_behavior);
+    same_rules(&s->workload.hpa.up, &scaling.hpa.up);
+    same_rules(&s->workload.hpa.down, &scaling.hpa.down);
+    SAME(s->workload.keda, scaling.keda, on);
+    SAME(s->workload.keda, scaling.keda, polling_ns);
+    SAME(s->workload.keda, scaling.keda, cooldown_ns);
+    SAME(s->workload.keda, scaling.keda, activation);
+    SAME(s->workload.pod_life, scaling.pod, weights_ns);
+    SAME(s->workload.pod_life, scaling.pod, warm_ns);
+    SAME(s->workload.pod_life, scaling.pod, grace_ns);
     assert_int_equal(s->n_unneeded, 2);
     assert_int_equal(s->unneeded_ns[0], scaling.autoscaler.unneeded_ns);
     assert_int_equal(s->unneeded_ns[1], 180 * TR_NS_PER_S);
