@@ -215,6 +215,9 @@ int tr_pools_run(const struct tr_scenario *s, const struct tr_plan_opts *opts,
         p->apart = apart(p, (uint32_t)((1ULL << p->n) - 1));
         rc = share(p, err);
     }
+    if (rc == TR_OK) {
+        rc = tr_pools_victims(p, err);
+    }
     p->interrupted = rc == TR_EINTR;
     if (rc == TR_OK || rc == TR_EINTR) {
         p->meets = all_meet(p);

@@ -61,6 +61,15 @@ struct tr_member {
     struct tr_source *source; /* cloned for each run */
 };
 
+/* A workload's first pod as a victim of those it shares its piece of hardware with. */
+struct tr_pool_victim {
+    int pool; /* in the pick */
+    int workload;
+    bool coupled;
+    double rate; /* 1/s */
+    struct tr_victim_answer at[TR_N_NEIGHBOURS];
+};
+
 struct tr_pools {
     const struct tr_scenario *scenario;
     struct tr_plan_opts opts;
@@ -76,6 +85,8 @@ struct tr_pools {
     int64_t apart; /* what all cost alone; TR_NO_COST: one of them cannot be alone */
     bool meets;
     bool interrupted;
+    int n_victims;
+    struct tr_pool_victim victims[TR_MAX_WORKLOADS];
     _Atomic int64_t simulated;
     int n_lines;
     const char *lines[32];
@@ -131,6 +142,13 @@ struct tr_stand_run {
     char why[200];
 };
 int tr_stand_simulate(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err);
+/* Its fleet. Parts on which nobody fits are left out. `engines` has room for the pods of a GPU and
+ * must stay as long as the fleet. */
+void tr_stand_fleet(const struct tr_pools *p, const struct tr_stand_run *run,
+                    struct tr_engine_config *engines, struct tr_fleet_config *f);
+
+/* What neighbours do to each workload in the shared pools of the pick. */
+int tr_pools_victims(struct tr_pools *p, struct tr_err *err);
 
 /* The cheapest way for these workloads to share, cheaper than `below`. */
 int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_pool *out,

@@ -27,9 +27,8 @@ static enum tr_router router_of(const struct tr_stand *s, const struct tr_worklo
                                                                             : w->router;
 }
 
-/* Parts on which nobody fits are left out. `engines` has room for the pods of a GPU. */
-static void fleet_of(const struct tr_pools *p, const struct tr_stand_run *run,
-                     struct tr_engine_config *engines, struct tr_fleet_config *f)
+void tr_stand_fleet(const struct tr_pools *p, const struct tr_stand_run *run,
+                    struct tr_engine_config *engines, struct tr_fleet_config *f)
 {
     const struct tr_stand *s = run->stand;
     const struct tr_gpu *gpu = s->node->gpu;
@@ -194,7 +193,7 @@ static int saturate(const struct tr_pools *p, const struct tr_stand_run *run, in
     static const struct tr_slo nothing;
     int n = 0;
     one.nodes = 1;
-    fleet_of(p, &one, engines, &cfg.fleet);
+    tr_stand_fleet(p, &one, engines, &cfg.fleet);
     for (int i = 0, place = place_of(run->members, victim); i < TR_MAX_PODS; i++)
         if (cfg.fleet.serves[i] != 0 && !(cfg.fleet.serves[i] >> place & 1))
             engines[i].queue_limit = SATURATED_QUEUE;
@@ -263,7 +262,7 @@ static int simulate(const struct tr_pools *p, struct tr_stand_run *run, int64_t 
                                 .stop = p->opts.progress.stop,
                                 .simulated = (_Atomic int64_t *)&p->simulated};
     int n = 0;
-    fleet_of(p, run, engines, &cfg.fleet);
+    tr_stand_fleet(p, run, engines, &cfg.fleet);
     cfg.fleet.simulated_gpus = sample_of(p, run, wanted);
     cfg.decide = cfg.fleet.simulated_gpus == cfg.fleet.gpus;
     run->sampled_gpus = cfg.decide ? 0 : cfg.fleet.simulated_gpus;

@@ -17,10 +17,11 @@ struct run {
     const struct tr_victim_setup *setup;
     enum tr_neighbour neighbour;
     struct tr_device *device;
-    struct tr_source *src;                  /* of the victim and of bursts, by workload */
-    struct tr_source *endless[TR_MAX_PODS]; /* of neighbours that saturate */
-    int64_t waiting[TR_MAX_PODS];           /* that are kept so, of each */
-    int64_t sent, victims, inside_device;   /* all; the victim's; of these not yet left */
+    struct tr_source *src;                            /* of the victim and of bursts, by workload */
+    struct tr_source *endless[TR_MAX_VICTIM_SOURCES]; /* of neighbours that saturate */
+    int64_t waiting[TR_MAX_PODS];                     /* that are kept so, by pod */
+    int next[TR_MAX_PODS];                            /* whose turn it is to fill a pod's queue */
+    int64_t sent, victims, inside_device;             /* all; the victim's; of these not yet left */
     int64_t look_ns;
     int64_t counted, done, within;
     struct tr_hist ttft;
@@ -56,29 +57,45 @@ static void deliver(struct run *run, int i, const struct tr_arrival *a, int64_t 
                                   .output_tok = a->output_tok,
                                   .workload = i,
                                   .tenant = i,
-                                  .priority = i > 0,
+                                  .priority = run->setup->source[i].priority,
                                   .chain = a->chain};
-    tr_device_send(run->device, run->setup->one_engine ? 0 : i, &q, now_ns + TR_API_NS);
+    tr_device_send(run->device, run->setup->source[i].pod, &q, now_ns + TR_API_NS);
     run->sent++;
     run->victims += i == 0;
     run->inside_device += i == 0;
+}
+
+/* The neighbour whose request is next in the queue of a pod, in turns; 0: it has none. */
+static int next_of(struct run *run, int pod)
+{
+    const struct tr_victim_setup *s = run->setup;
+    for (int k = 0; k < s->n; k++) {
+        run->next[pod] = run->next[pod] + 1 < s->n ? run->next[pod] + 1 : 1;
+        if (s->n > 1 && s->source[run->next[pod]].pod == pod)
+            return run->next[pod];
+    }
+    return 0;
 }
 
 /* Fills the neighbours' queues up to what is kept waiting: twice the least, and more where that
  * many were served between two looks. */
 static void fill_queues(struct run *run)
 {
-    for (int i = 1; i < run->setup->n; i++) {
-        int pod = run->setup->one_engine ? 0 : i;
+    for (int pod = 0; pod < run->setup->device.n_pods; pod++) {
         const struct tr_engine *e = tr_device_engine(run->device, pod);
         int64_t waiting = tr_device_outstanding(run->device, pod) - tr_engine_running(e);
-        if (run->waiting[i] == 0)
-            run->waiting[i] = 2 * LEAST_WAITING;
+        if (next_of(run, pod) == 0)
+            continue;
+        if (run->waiting[pod] == 0)
+            run->waiting[pod] = 2 * LEAST_WAITING;
         else if (waiting < LEAST_WAITING)
-            run->waiting[i] = TR_MIN(2 * run->waiting[i], MOST_WAITING);
-        struct tr_arrival a;
-        for (; waiting < run->waiting[i] && tr_source_next(run->endless[i], &a); waiting++)
-            deliver(run, i, &a, run->look_ns);
+            run->waiting[pod] = TR_MIN(2 * run->waiting[pod], MOST_WAITING);
+        for (; waiting < run->waiting[pod]; waiting++) {
+            struct tr_arrival a;
+            int i = next_of(run, pod);
+            if (tr_source_next(run->endless[i], &a))
+                deliver(run, i, &a, run->look_ns);
+        }
     }
 }
 
@@ -127,7 +144,8 @@ static struct tr_source *source_of(const struct tr_victim_setup *s, int i, doubl
 static void open_sources(struct run *run)
 {
     const struct tr_victim_setup *s = run->setup;
-    struct tr_source *parts[TR_MAX_PODS] = {source_of(s, 0, s->source[0].rate, s->requests)};
+    struct tr_source *parts[TR_MAX_VICTIM_SOURCES] = {
+        source_of(s, 0, s->source[0].rate, s->requests)};
     int n = 1;
     for (; run->neighbour == TR_NEIGHBOUR_BURSTS && n < s->n; n++) {
         double rate = s->source[n].peak_rate;
@@ -159,6 +177,17 @@ int tr_victim_run(const struct tr_victim_setup *setup, enum tr_neighbour neighbo
         tr_source_close(run.endless[i]);
     tr_hist_free(&run.ttft);
     return rc;
+}
+
+void tr_victim_effort(struct tr_victim_setup *setup, bool quick)
+{
+    setup->requests = quick ? QUICK_REQUESTS : FULL_REQUESTS;
+    setup->most = quick ? QUICK_MOST : FULL_MOST;
+}
+
+double tr_victim_rate(double mean, double answer_s)
+{
+    return TR_MAX(mean, LEAST_BUSY / answer_s);
 }
 
 /* ---- the table --------------------------------------------------------------------------------
@@ -197,10 +226,7 @@ static void make_setup(const struct table *t, const struct tr_victim *v,
     double mean = plan->stats.rate, peak = plan->spikes.peak_rate;
     *out = (struct tr_victim_setup){
         .device = tr_candidate_fleet(c, w, 1, 0).device[0],
-        .one_engine = v->one_engine,
         .slo = &w->slo,
-        .requests = plan->opts.quick ? QUICK_REQUESTS : FULL_REQUESTS,
-        .most = plan->opts.quick ? QUICK_MOST : FULL_MOST,
         .seed = plan->opts.seed,
         .stop = plan->opts.progress.stop,
         .simulated = t->ev->simulated,
@@ -212,9 +238,14 @@ static void make_setup(const struct table *t, const struct tr_victim *v,
         double part = part_of(w, i, pods);
         if (v->one_engine)
             part = (i == 0 ? share_of(w, 0) : 1 - share_of(w, 0)) / gpus;
-        out->source[i] = (struct tr_victim_source){t->ev->source, part * mean, part * peak};
+        out->source[i] = (struct tr_victim_source){.pod = v->one_engine ? 0 : i,
+                                                   .like = t->ev->source,
+                                                   .rate = part * mean,
+                                                   .peak_rate = part * peak,
+                                                   .priority = i > 0};
     }
-    out->source[0].rate = TR_MAX(out->source[0].rate, LEAST_BUSY / c->solo_answer_s);
+    tr_victim_effort(out, plan->opts.quick);
+    out->source[0].rate = tr_victim_rate(out->source[0].rate, c->solo_answer_s);
 }
 
 /* Piece i: row i / 3, neighbours i % 3. */

@@ -20,14 +20,17 @@ enum tr_neighbour {
     TR_N_NEIGHBOURS
 };
 
+#define TR_MAX_VICTIM_SOURCES 32
+
 struct tr_victim_setup {
-    struct tr_device_config device; /* its pod 0 is the victim */
-    bool one_engine; /* the neighbours' requests are in the victim's engine: source 1 has theirs */
-    int n;           /* sources: one a pod, or the victim's and the neighbours' */
+    struct tr_device_config device;
+    int n; /* sources: the victim's, then its neighbours' */
     struct tr_victim_source {
+        int pod;                      /* of the device; neighbours may be in the victim's engine */
         const struct tr_source *like; /* lengths, and what prompts share */
         double rate, peak_rate;       /* mean, and busiest minute; 1/s */
-    } source[TR_MAX_PODS];
+        int32_t priority;
+    } source[TR_MAX_VICTIM_SOURCES];
     const struct tr_slo *slo; /* the victim's */
     int64_t requests;         /* of the victim, */
     int64_t most;             /* or fewer: no more than these of all together */
@@ -42,9 +45,15 @@ struct tr_victim_answer {
     double inside, lost;    /* shares: within every objective; not done */
 };
 
-/* Under the policy "priority" the victim goes first. TR_EINTR when *stop became non-zero. */
+/* TR_EINTR when *stop became non-zero. */
 int tr_victim_run(const struct tr_victim_setup *setup, enum tr_neighbour neighbour,
                   struct tr_victim_answer *out, struct tr_err *err);
+
+/* Sets `requests` and `most`. */
+void tr_victim_effort(struct tr_victim_setup *setup, bool quick);
+/* A victim's rate: its mean, at the least that which keeps an idle share busy for a tenth of the
+ * time, where a mean answer takes `answer_s`. */
+double tr_victim_rate(double mean, double answer_s);
 
 /* One arrangement's row of the table. */
 struct tr_victim {

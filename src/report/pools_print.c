@@ -313,6 +313,7 @@ void tr_report_pools_table(struct tr_str *out, struct tr_pools *p)
     print_alone(out, p);
     print_groups(out, p);
     print_pools(out, p);
+    tr_report_pool_victims(out, p);
     tr_str_printf(out, "\nVerdict%s\n", p->interrupted ? " of what was finished" : "");
     for (int i = 0; i < p->n_lines; i++)
         tr_text_wrap(out, "  ", 2, p->lines[i]);

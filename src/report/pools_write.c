@@ -165,6 +165,7 @@ void tr_report_pools_json(struct tr_str *out, const struct tr_pools *p)
     tr_json_num(&j, "apart_usd_per_month", usd(p, p->apart));
     tr_json_num(&j, "bound_usd_per_month",
                 p->answer.n_best > 0 ? usd(p, p->answer.bound) : (double)NAN);
+    tr_report_json_pool_victims(&j, p);
     tr_report_json_lines(&j, "verdict", p->lines, p->n_lines);
     tr_json_end(&j);
 }

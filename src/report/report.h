@@ -70,6 +70,8 @@ void tr_report_json_front(struct tr_json *j, const struct tr_plan *plan);
 /* What a neighbour does to a pod, and the command that shows it. */
 void tr_report_victims(struct tr_str *out, const struct tr_plan *plan);
 void tr_report_json_victims(struct tr_json *j, const struct tr_plan *plan);
+void tr_report_pool_victims(struct tr_str *out, const struct tr_pools *p);
+void tr_report_json_pool_victims(struct tr_json *j, const struct tr_pools *p);
 void tr_report_json_flips(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_draws(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool explain);

@@ -1,4 +1,5 @@
 /* report, plan: what a neighbour does to a pod, as a table and as JSON. */
+#include "plan/pools.h"
 #include "report/report.h"
 
 #include <math.h>
@@ -68,11 +69,37 @@ static void print_command(struct tr_str *out, const struct tr_plan *plan)
     }
 }
 
+static void answer_columns(struct tr_table *t)
+{
+    static const char *const groups[TR_N_NEIGHBOURS] = {"neighbours idle", "they burst",
+                                                        "they saturate"};
+
+    tr_table_column(t, TR_RIGHT, NULL, "req/s");
+    for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
+        tr_table_column(t, TR_RIGHT, groups[k], "p50");
+        tr_table_column(t, TR_RIGHT, groups[k], "p95");
+        tr_table_column(t, TR_RIGHT, groups[k], "SLO, %");
+    }
+}
+
+static void answer_cells(struct tr_table *t, double rate, const struct tr_victim_answer *at)
+{
+    char a[TR_SHOW];
+
+    tr_table_cell(t, "%s", tr_show_num(a, rate));
+    for (int k = 0; k < TR_N_NEIGHBOURS; k++)
+        print_answer(t, &at[k]);
+}
+
+static void explain_rate(struct tr_str *out)
+{
+    tr_text_wrap(out, "  req/s: ", 9,
+                 "the pod's mean rate, or what keeps it busy a tenth of the time if that is more");
+}
+
 void tr_report_victims(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
-    static const char *const groups[TR_N_NEIGHBOURS] = {"neighbours idle", "they burst",
-                                                        "they saturate"};
     char a[TR_SHOW];
 
     if (plan->n_victims == 0)
@@ -80,27 +107,71 @@ void tr_report_victims(struct tr_str *out, const struct tr_plan *plan)
     tr_table_column(&t, TR_LEFT, NULL, "arrangement");
     tr_table_column(&t, TR_LEFT, NULL, "");
     tr_table_column(&t, TR_LEFT, NULL, plan->scenario->n_nodes > 1 ? "node" : "");
-    tr_table_column(&t, TR_RIGHT, NULL, "req/s");
-    for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
-        tr_table_column(&t, TR_RIGHT, groups[k], "p50");
-        tr_table_column(&t, TR_RIGHT, groups[k], "p95");
-        tr_table_column(&t, TR_RIGHT, groups[k], "SLO, %");
-    }
+    answer_columns(&t);
     for (int i = 0; i < plan->n_victims; i++) {
         const struct tr_victim *v = &plan->victims[i];
         const struct tr_candidate *c = &plan->candidates[v->candidate];
         tr_table_cell(&t, "%s%s", c->arrangement.text, suffix(v, c));
         tr_table_cell(&t, "%s", c->precision->name);
         tr_table_cell(&t, "%s", tr_show_node_letter(a, plan->scenario, c->node));
-        tr_table_cell(&t, "%s", tr_show_num(a, v->rate));
-        for (int k = 0; k < TR_N_NEIGHBOURS; k++)
-            print_answer(&t, &v->at[k]);
+        answer_cells(&t, v->rate, v->at);
     }
     tr_str_printf(out, "\nWhat a neighbour does to a pod: its %s, ms\n", metric_of(plan));
     tr_table_end(&t, out);
-    tr_text_wrap(out, "  req/s: ", 9,
-                 "the pod's mean rate, or what keeps it busy a tenth of the time if that is more");
+    explain_rate(out);
     print_command(out, plan);
+}
+
+/* Of the workloads in shared pools. */
+void tr_report_pool_victims(struct tr_str *out, const struct tr_pools *p)
+{
+    struct tr_table t = {.indent = 2};
+
+    if (p->n_victims == 0)
+        return;
+    tr_table_column(&t, TR_RIGHT, NULL, "#");
+    tr_table_column(&t, TR_LEFT, NULL, "workload");
+    answer_columns(&t);
+    for (int i = 0; i < p->n_victims; i++) {
+        const struct tr_pool_victim *v = &p->victims[i];
+        tr_table_cell(&t, "%d", v->pool + 1);
+        tr_table_cell(&t, "%s", p->member[v->workload].view.workload.name);
+        answer_cells(&t, v->rate, v->at);
+    }
+    tr_str_printf(out, "\nWhat its neighbours do to a pod of a shared pool: its time to the first "
+                       "token, ms\n");
+    tr_table_end(&t, out);
+    explain_rate(out);
+}
+
+static void json_answers(struct tr_json *j, const struct tr_victim_answer *at)
+{
+    for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
+        const struct tr_victim_answer *a = &at[k];
+        tr_json_begin(j, states[k], '{');
+        tr_json_int(j, "requests", a->requests);
+        tr_json_num(j, "ttft_p50_s", a->p50_ns < 0 ? (double)NAN : (double)a->p50_ns / 1e9);
+        tr_json_num(j, "ttft_p95_s", a->p95_ns < 0 ? (double)NAN : (double)a->p95_ns / 1e9);
+        tr_json_num(j, "inside_all_share", a->inside);
+        tr_json_num(j, "lost_share", a->lost);
+        tr_json_end(j);
+    }
+}
+
+void tr_report_json_pool_victims(struct tr_json *j, const struct tr_pools *p)
+{
+    tr_json_begin(j, "neighbours", '[');
+    for (int i = 0; i < p->n_victims; i++) {
+        const struct tr_pool_victim *v = &p->victims[i];
+        tr_json_begin(j, NULL, '{');
+        tr_json_int(j, "pool", v->pool);
+        tr_json_text(j, "workload", p->member[v->workload].view.workload.name);
+        tr_json_bool(j, "coupled", v->coupled);
+        tr_json_num(j, "victim_rate_per_s", v->rate);
+        json_answers(j, v->at);
+        tr_json_end(j);
+    }
+    tr_json_end(j);
 }
 
 void tr_report_json_victims(struct tr_json *j, const struct tr_plan *plan)
@@ -113,16 +184,7 @@ void tr_report_json_victims(struct tr_json *j, const struct tr_plan *plan)
         tr_json_text(j, "neighbours_are", v->one_engine ? "tenants" : v->coupled ? "pods" : "none");
         tr_json_bool(j, "victim_first", v->priority);
         tr_json_num(j, "victim_rate_per_s", v->rate);
-        for (int k = 0; k < TR_N_NEIGHBOURS; k++) {
-            const struct tr_victim_answer *a = &v->at[k];
-            tr_json_begin(j, states[k], '{');
-            tr_json_int(j, "requests", a->requests);
-            tr_json_num(j, "ttft_p50_s", a->p50_ns < 0 ? (double)NAN : (double)a->p50_ns / 1e9);
-            tr_json_num(j, "ttft_p95_s", a->p95_ns < 0 ? (double)NAN : (double)a->p95_ns / 1e9);
-            tr_json_num(j, "inside_all_share", a->inside);
-            tr_json_num(j, "lost_share", a->lost);
-            tr_json_end(j);
-        }
+        json_answers(j, v->at);
         tr_json_end(j);
     }
     tr_json_end(j);

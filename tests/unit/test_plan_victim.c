@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "plan/pools.h"
 #include "plan_fixture.h"
 
 #define MS TR_NS_PER_MS
@@ -70,15 +71,14 @@ static struct tr_victim_setup setup_of(struct tr_device_config device, bool one_
                                        const struct tr_source *like)
 {
     struct tr_victim_setup s = {.device = device,
-                                .one_engine = one_engine,
                                 .n = one_engine ? 2 : device.n_pods,
                                 .slo = &within_12_ms,
                                 .requests = 1000,
                                 .most = 1000000,
                                 .seed = 3};
-    s.source[0] = (struct tr_victim_source){like, 1, 2};
+    s.source[0] = (struct tr_victim_source){0, like, 1, 2, 0};
     for (int i = 1; i < s.n; i++)
-        s.source[i] = (struct tr_victim_source){like, 20, 200};
+        s.source[i] = (struct tr_victim_source){one_engine ? 0 : i, like, 20, 200, 1};
     return s;
 }
 
@@ -197,6 +197,37 @@ static void tenants_of_common_pods_share_an_engine(void **state)
     plan_free(plan);
 }
 
+/* Two workloads on one card: each is the victim of the other. */
+static void workloads_of_a_shared_pool_are_neighbours(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "name: two\ncluster: {node: " A100 ", nodes: {min: 1, max: 4}}\nworkloads:\n"
+        "  - name: chat\n    model: llama-3.2-1b\n    engine: {max_model_len: 2048}\n"
+        "    traffic: {rate: 1/s, duration: 2m, prompt_tokens: 400, output_tokens: 100}\n"
+        "    slo: {ttft_p95: 500ms}\n"
+        "  - name: embed\n    server: bert-base-384\n"
+        "    traffic: {rate: 2/s, duration: 2m, items: 8}\n    slo: {e2e_p95: 200ms}\n"
+        "compare: [whole, timeslice:2]\n";
+    struct tr_scenario *s;
+    struct tr_plan *plan;
+    struct tr_err err = {0};
+    if (tr_scenario_parse("two.yaml", text, strlen(text), NULL, &s, &err) != 0 ||
+        tr_plan_run(s, &(struct tr_plan_opts){.quick = true, .jobs = 2}, &plan, &err) != 0)
+        fail_msg("%s", err.text);
+    const struct tr_pools *p = plan->pools;
+    assert_int_equal(p->answer.best[0].n, 1);
+    assert_int_equal(p->n_victims, 2);
+    for (int i = 0; i < 2; i++) {
+        const struct tr_victim_answer *at = p->victims[i].at;
+        assert_int_equal(p->victims[i].workload, i);
+        assert_true(p->victims[i].coupled);
+        assert_true(at[TR_NEIGHBOUR_SATURATES].p50_ns > 3 * at[TR_NEIGHBOUR_IDLE].p50_ns / 2);
+        assert_true(at[TR_NEIGHBOUR_BURSTS].p50_ns < at[TR_NEIGHBOUR_SATURATES].p50_ns);
+    }
+    plan_free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +236,7 @@ int main(void)
         cmocka_unit_test(one_queue_makes_it_wait_unless_it_goes_first),
         cmocka_unit_test(arrangements_keep_neighbours_apart_or_not),
         cmocka_unit_test(tenants_of_common_pods_share_an_engine),
+        cmocka_unit_test(workloads_of_a_shared_pool_are_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }
