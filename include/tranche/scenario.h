@@ -18,6 +18,8 @@ struct tr_scenario;
 int tr_scenario_load(const char *path, const char *catalog_dir, struct tr_scenario **out,
                      struct tr_err *err);
 void tr_scenario_free(struct tr_scenario *s);
+/* Forgets all workloads but this one. TR_EINPUT: there is none of that name. */
+int tr_scenario_only(struct tr_scenario *s, const char *workload, struct tr_err *err);
 
 /* The JSON Schema (draft 2020-12) of the file, and its reference page in Markdown. */
 void tr_scenario_schema_print(FILE *out);

@@ -17,8 +17,10 @@ int cmd_check(int argc, char **argv, FILE *out, struct tr_err *err)
 {
     enum tr_format format = TR_FORMAT_TABLE;
     int64_t seed = 0;
-    const char *catalog = NULL, *path;
+    const char *catalog = NULL, *workload = NULL, *path;
     const struct cli_option options[] = {
+        {0, "workload", "NAME", "this one alone, of a scenario that has several", CLI_TEXT,
+         &workload, 0},
         {'o', "output", "table|json", "how to print it (table)", CLI_FORMAT, &format, 0},
         {0, "seed", "N", "of everything drawn at random (0)", CLI_NUMBER, &seed, INT64_MAX},
         {0, "catalog", "DIR", "data files here replace the compiled-in ones", CLI_TEXT, &catalog,
@@ -32,6 +34,10 @@ int cmd_check(int argc, char **argv, FILE *out, struct tr_err *err)
         (rc = cli_one_operand(&usage, argc, argv, first, "a scenario file", &path, err)) ||
         (rc = tr_scenario_load(path, catalog, &scenario, err)))
         return rc;
+    if (workload && (rc = tr_scenario_only(scenario, workload, err))) {
+        tr_scenario_free(scenario);
+        return rc;
+    }
     rc = tr_check_run(scenario, (uint64_t)seed, &check, err);
     if (rc == 0)
         rc = tr_check_write(check, format, out, err);

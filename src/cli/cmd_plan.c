@@ -18,8 +18,10 @@ int cmd_plan(int argc, char **argv, FILE *out, struct tr_err *err)
     enum tr_format format = TR_FORMAT_TABLE;
     bool explain = false, quick = false, quiet = false;
     int64_t seed = 0, jobs = 0, draws = -1;
-    const char *catalog = NULL, *path;
+    const char *catalog = NULL, *workload = NULL, *path;
     const struct cli_option options[] = {
+        {0, "workload", "NAME", "this one alone, of a scenario that has several", CLI_TEXT,
+         &workload, 0},
         {'o', "output", "table|json|csv", "how to print it (table)", CLI_FORMAT, &format, 0},
         {0, "explain", NULL, "add the arithmetic behind every figure", CLI_FLAG, &explain, 0},
         {0, "quick", NULL, "shorter runs, and a sample of each fleet's GPUs: seconds", CLI_FLAG,
@@ -40,6 +42,10 @@ int cmd_plan(int argc, char **argv, FILE *out, struct tr_err *err)
         (rc = cli_one_operand(&usage, argc, argv, first, "a scenario file", &path, err)) ||
         (rc = tr_scenario_load(path, catalog, &scenario, err)))
         return rc;
+    if (workload && (rc = tr_scenario_only(scenario, workload, err))) {
+        tr_scenario_free(scenario);
+        return rc;
+    }
     if (draws < 0)
         draws = quick ? 0 : DRAWS;
     struct tr_plan_opts opts = {.seed = (uint64_t)seed,

@@ -62,7 +62,7 @@ int cmd_simulate(int argc, char **argv, FILE *out, struct tr_err *err)
     enum tr_format format = TR_FORMAT_TABLE;
     bool quiet = false;
     int64_t seed = 0, nodes = 0, prompts = 0;
-    const char *arrangement = NULL, *trace_path = NULL, *catalog = NULL, *path;
+    const char *arrangement = NULL, *trace_path = NULL, *catalog = NULL, *workload = NULL, *path;
     const struct cli_option options[] = {
         {'a', "arrangement", "TEXT", "\"timeslice:4 int4\", \"mig:1g.10gb*7\" (whole)", CLI_TEXT,
          &arrangement, 0},
@@ -71,6 +71,8 @@ int cmd_simulate(int argc, char **argv, FILE *out, struct tr_err *err)
         {0, "num-prompts", "N", "the first N requests only (all)", CLI_NUMBER, &prompts, INT64_MAX},
         {0, "trace", "FILE", "write every event as a line (\"-\": standard output)", CLI_TEXT,
          &trace_path, 0},
+        {0, "workload", "NAME", "this one alone, of a scenario that has several", CLI_TEXT,
+         &workload, 0},
         {'o', "output", "table|json", "how to print it (table)", CLI_FORMAT, &format, 0},
         {0, "seed", "N", "of everything drawn at random (0)", CLI_NUMBER, &seed, INT64_MAX},
         {0, "catalog", "DIR", "data files here replace the compiled-in ones", CLI_TEXT, &catalog,
@@ -85,6 +87,10 @@ int cmd_simulate(int argc, char **argv, FILE *out, struct tr_err *err)
         (rc = cli_one_operand(&usage, argc, argv, first, "a scenario file", &path, err)) ||
         (rc = tr_scenario_load(path, catalog, &scenario, err)))
         return rc;
+    if (workload && (rc = tr_scenario_only(scenario, workload, err))) {
+        tr_scenario_free(scenario);
+        return rc;
+    }
     rc = open_trace(trace_path, &trace, err);
     if (rc == 0) {
         struct tr_simulate_opts opts = {.arrangement = arrangement,

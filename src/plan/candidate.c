@@ -333,7 +333,9 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
     c->unloaded_mean_ttft_ns = idle_ttft_ns(c, &c->alone, (int32_t)(l->prompt_tok + 0.5));
     double context = l->decoded_tok > 0 ? l->context_decode / l->decoded_tok : 0;
     double step_s = (double)idle_tpot_ns(c, (int64_t)context) / 1e9;
-    c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9 + l->output_tok * step_s;
+    c->solo_answer_s = (double)c->unloaded_mean_ttft_ns / 1e9;
+    if (w->server == NULL)
+        c->solo_answer_s += l->output_tok * step_s;
     if (w->server != NULL)
         tr_server_ceiling(c, l);
     else

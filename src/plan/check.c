@@ -253,9 +253,8 @@ int tr_check_run(const struct tr_scenario *scenario, uint64_t seed, struct tr_ch
     *out = NULL;
     check->scenario = scenario;
     if (scenario->n_workloads > 1)
-        rc = tr_err_set(err, TR_EINPUT,
-                        "%s: several workloads: not supported by 'tranche check' yet",
-                        scenario->path);
+        rc = tr_err_set(err, TR_EINPUT, "%s: has %zu workloads; name one with --workload",
+                        scenario->path, scenario->n_workloads);
     else if (scenario->n_workloads > 0)
         rc = check_workload(check, seed, err);
     check->answers = TR_ARENA_NEW(&check->arena, struct tr_claim_answer, scenario->n_claims);

@@ -62,6 +62,7 @@ static int run_batch(struct hunt *h, struct tr_pool *out, double *nearest, struc
             out->nodes = r->nodes;
             out->cost = cost_of(h, r->stand, r->nodes);
             out->sampled_gpus = r->sampled_gpus;
+            memcpy(out->saturated, r->saturated, sizeof out->saturated);
             out->result = r->result;
         } else {
             tr_sim_result_free(&r->result);

@@ -21,6 +21,8 @@ int64_t tr_pools_alone(const struct tr_pools *p, int workload)
     if (alone->pick < 0)
         return TR_NO_COST;
     const struct tr_candidate *c = &alone->candidates[alone->pick];
+    if (p->priced && tr_rank_cost(c) != c->usd_per_month) /* its nodes come and go */
+        return (int64_t)(tr_rank_cost(c) * 1e6 + 0.5);
     return tr_pools_cost(p, c->node, c->nodes);
 }
 

@@ -50,7 +50,9 @@ struct tr_pool {
     int64_t bound; /* without a way: none costs less than this */
     struct tr_sim_result result;
     int sampled_gpus; /* 0: all were simulated */
-    int tried;        /* ways and sizes simulated */
+    /* Of a guaranteed member: the share inside its worst objective while its neighbours saturate. */
+    double saturated[TR_MAX_WORKLOADS];
+    int tried; /* ways and sizes simulated */
     char why[320];    /* why they are better apart */
 };
 
@@ -137,6 +139,7 @@ struct tr_stand_run {
     int nodes;
     struct tr_sim_result result;
     int sampled_gpus;
+    double saturated[TR_MAX_WORKLOADS]; /* as in a pool */
     bool meets;
     double off; /* how far it is off: tr_hunt_excess of the worst */
     char why[200];

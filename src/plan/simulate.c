@@ -142,9 +142,8 @@ int tr_simulate_run(const struct tr_scenario *scenario, const struct tr_simulate
     if (scenario->n_workloads == 0)
         return tr_err_set(err, TR_EINPUT, "%s: has no workloads to simulate", scenario->path);
     if (scenario->n_workloads > 1)
-        return tr_err_set(err, TR_EINPUT,
-                          "%s: several workloads: not supported by 'tranche simulate' yet",
-                          scenario->path);
+        return tr_err_set(err, TR_EINPUT, "%s: has %zu workloads; name one with --workload",
+                          scenario->path, scenario->n_workloads);
     struct tr_simulation *sim = tr_calloc(1, sizeof *sim);
     struct tr_source *src = NULL;
     struct tr_trace_info info;

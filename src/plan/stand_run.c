@@ -233,6 +233,7 @@ static int check_guarantees(const struct tr_pools *p, struct tr_stand_run *run, 
             const struct tr_objective *x = &w->slo.objective[k];
             char limit[24];
             double inside = tr_outcome_inside(o, k, false);
+            run->saturated[i] = k == 0 ? inside : TR_MIN(run->saturated[i], inside);
             if (inside >= x->fraction)
                 continue;
             run->meets = false;

@@ -214,7 +214,8 @@ static void print_table(struct tr_str *out, const struct tr_check *check)
     if (s->n_workloads > 0) {
         tr_report_head(out, s, &check->stats, &check->lengths,
                        check->stats.peak_over_mean[2] * check->stats.rate);
-        print_lengths(out, &check->lengths);
+        if (!s->workload.server)
+            print_lengths(out, &check->lengths);
         print_memory(out, check);
         print_lines(out, check, true);
         print_ceilings(out, check);

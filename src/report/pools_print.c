@@ -301,6 +301,21 @@ static void print_groups(struct tr_str *out, struct tr_pools *p)
     tr_table_end(&t, out);
 }
 
+static void print_next(struct tr_str *out, const struct tr_pools *p)
+{
+    const char *path = strcmp(p->scenario->path, "-") == 0 ? "SCENARIO.yaml" : p->scenario->path;
+
+    tr_str_printf(out, "\nNext\n");
+    if (p->opts.quick)
+        tr_str_printf(out, "  tranche plan %s  # the full runs; this was --quick\n", path);
+    tr_str_printf(out,
+                  "  tranche plan %s --workload %s  # one alone: all arrangements, and what would "
+                  "flip it\n",
+                  path, workload_of(p, 0)->name);
+    tr_str_printf(out, "  tranche check %s --workload %s  # what physics allows it\n", path,
+                  workload_of(p, 0)->name);
+}
+
 void tr_report_pools_table(struct tr_str *out, struct tr_pools *p)
 {
     const struct tr_scenario *s = p->scenario;
@@ -317,4 +332,5 @@ void tr_report_pools_table(struct tr_str *out, struct tr_pools *p)
     tr_str_printf(out, "\nVerdict%s\n", p->interrupted ? " of what was finished" : "");
     for (int i = 0; i < p->n_lines; i++)
         tr_text_wrap(out, "  ", 2, p->lines[i]);
+    print_next(out, p);
 }

@@ -78,8 +78,7 @@ static void add_pods(struct tr_json *j, const struct tr_pools *p, const struct t
         const struct tr_memory *m = &seat->pod.memory[0];
         tr_json_text(j, "profile", seat->profile ? seat->profile->name : NULL);
         tr_json_text(j, "precision", seat->pod.precision->name);
-        tr_json_num(j, "gpu_memory_utilization",
-                    m->utilization > 0 ? m->utilization : (double)NAN);
+        tr_json_num(j, "gpu_memory_utilization", m->utilization > 0 ? m->utilization : (double)NAN);
         tr_json_int(j, "weights_bytes", m->weights_bytes);
         tr_json_int(j, "kv_bytes", m->kv_bytes);
         tr_json_int(j, "kv_tok", m->kv_tok);
@@ -112,7 +111,10 @@ static void add_group(struct tr_json *j, const struct tr_pools *p, const struct 
             one.outcome = pool->result.by_workload[place];
             one.meets = tr_outcome_meets(&one.outcome, slo);
             tr_json_begin(j, NULL, '{');
-            tr_json_text(j, "workload", p->member[__builtin_ctz(bits)].view.workload.name);
+            const struct tr_workload *w = &p->member[__builtin_ctz(bits)].view.workload;
+            tr_json_text(j, "workload", w->name);
+            tr_json_num(j, "saturated_inside_share",
+                        w->guaranteed ? pool->saturated[__builtin_ctz(bits)] : (double)NAN);
             tr_report_json_result(j, &one, tr_outcome_label(&one.outcome), slo);
             tr_json_end(j);
         }

@@ -41,7 +41,7 @@ void tr_report_nodes(struct tr_str *out, const struct tr_scenario *s)
 }
 
 static void head_traffic(struct tr_str *out, const struct tr_traffic_stats *stats,
-                         const struct tr_lengths *lengths, double peak_minute_rate)
+                         const struct tr_lengths *lengths, double peak_minute_rate, bool server)
 {
     struct tr_str text = {0};
     char a[TR_SHOW], b[TR_SHOW], span[24];
@@ -51,8 +51,12 @@ static void head_traffic(struct tr_str *out, const struct tr_traffic_stats *stat
                   tr_show_num(b, stats->rate));
     if (isfinite(peak_minute_rate) && peak_minute_rate > 0.0)
         tr_str_printf(&text, ", %s/s in the busiest minute", tr_show_num(a, peak_minute_rate));
-    tr_str_printf(&text, "; prompts of %s tokens, answers of %s on average",
-                  tr_show_num(a, lengths->prompt_tok), tr_show_num(b, lengths->output_tok));
+    tr_show_num(a, lengths->prompt_tok);
+    if (server)
+        tr_str_printf(&text, "; %s items each on average", a);
+    else
+        tr_str_printf(&text, "; prompts of %s tokens, answers of %s on average", a,
+                      tr_show_num(b, lengths->output_tok));
     tr_text_wrap(out, "Traffic", LEAD, text.text);
     tr_str_free(&text);
 }
@@ -84,7 +88,7 @@ void tr_report_head(struct tr_str *out, const struct tr_scenario *s,
     tr_text_wrap(out, "Model", LEAD, models.text);
     tr_str_free(&models);
     tr_report_nodes(out, s);
-    head_traffic(out, stats, lengths, peak_minute_rate);
+    head_traffic(out, stats, lengths, peak_minute_rate, s->workload.server != NULL);
     head_objective(out, s);
 }
 

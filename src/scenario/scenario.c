@@ -53,6 +53,30 @@ void tr_scenario_view(const struct tr_scenario *s, size_t i, struct tr_scenario 
     out->isolation = out->workload.isolation;
 }
 
+int tr_scenario_only(struct tr_scenario *s, const char *workload, struct tr_err *err)
+{
+    const char *names[TR_MAX_WORKLOADS];
+    struct tr_str all = {0};
+
+    for (size_t i = 0; i < s->n_workloads; i++) {
+        struct tr_scenario only;
+        names[i] = s->workloads[i].name;
+        if (strcmp(names[i], workload) != 0)
+            continue;
+        tr_scenario_view(s, i, &only);
+        *s = only;
+        return TR_OK;
+    }
+    for (size_t i = 0; i < s->n_workloads; i++)
+        tr_str_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    const char *near = tr_nearest(workload, names, s->n_workloads);
+    int rc = tr_err_set(err, TR_EINPUT, "%s: has no workload '%.60s'%s%s%s; known are %.600s",
+                        s->path, workload, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'" : "", all.len ? all.text : "none");
+    tr_str_free(&all);
+    return rc;
+}
+
 /* ---- claims --------------------------------------------------------------------------------- */
 
 static int check_claim(struct reader *r, struct tr_claim *c)

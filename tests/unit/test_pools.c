@@ -28,7 +28,7 @@ static struct tr_scenario *several(const struct spec *w, int n, const char *comp
                       "{max_model_len: 2048}\n    traffic: {rate: %s, duration: 2m, "
                       "prompt_tokens: 400, output_tokens: 20}\n    slo: %s\n%s",
                       w[i].name, w[i].model, w[i].rate, w[i].slo, or_else(w[i].more, ""));
-    tr_str_printf(&t, "compare: %s\n", or_else(compare, "[whole, timeslice:2, timeslice:3]"));
+    tr_str_printf(&t, "compare: %s\n", or_else(compare, "[whole, timeslice:2]"));
     if (tr_scenario_parse("test.yaml", t.text, t.len, NULL, &s, &err) != 0)
         fail_msg("%s\n%s", err.text, t.text);
     tr_str_free(&t);
@@ -106,12 +106,166 @@ static void two_small_ones_share_a_card(void **state)
 static void a_heavy_one_stays_alone(void **state)
 {
     const struct spec w[] = {
-        small_ones[0], small_ones[1], {"heavy", "llama-3.1-8b", "14/s", "{ttft_p95: 150ms}", NULL}};
+        small_ones[0], small_ones[1], {"heavy", "llama-3.1-8b", "11/s", "{ttft_p95: 120ms}", NULL}};
     (void)state;
-    struct tr_plan *plan = plan_several(w, 3, NULL);
+    struct tr_plan *plan = plan_several(w, 3, "[whole, timeslice:2, timeslice:3]");
     const struct tr_plan *heavy = plan->pools->member[2].alone;
-    assert_string_equal(picked(plan), "a and b timeslice:2 1; heavy whole 1");
-    assert_int_equal(heavy->candidates[heavy->pick].nodes, 1);
+    assert_string_equal(picked(plan), "a and b timeslice:2 1; heavy whole 2");
+    assert_int_equal(heavy->candidates[heavy->pick].nodes, 2);
+    plan_free(plan);
+}
+
+/* ---- how they share ------------------------------------------------------------------------- */
+
+static void one_model_and_trust_share_an_engine(void **state)
+{
+    struct spec w[] = {small_ones[0], small_ones[0]};
+    (void)state;
+    w[1].name = "b";
+    struct tr_plan *plan = plan_several(w, 2, NULL);
+    assert_string_equal(picked(plan), "a and b one-engine 1");
+    assert_int_equal(plan->pools->groups[0]->stand.serves[0], 3);
+    plan_free(plan);
+    w[0].more = "    trust: red\n";
+    w[1].more = "    trust: blue\n";
+    plan = plan_several(w, 2, NULL);
+    assert_string_equal(picked(plan), "a and b timeslice:2 1");
+    plan_free(plan);
+}
+
+static void isolation_asked_by_one_is_kept_from_the_other(void **state)
+{
+    struct spec w[] = {small_ones[0], small_ones[1]};
+    (void)state;
+    w[1].more = "    isolation: memory\n";
+    struct tr_plan *plan = plan_several(w, 2, "[whole, timeslice:2, mps:2]");
+    assert_string_equal(picked(plan), "a and b mps:2 1");
+    plan_free(plan);
+    w[1].more = "    isolation: fault\n";
+    plan = plan_several(w, 2, "[whole, mps:2, 'mig:3g.40gb*2']");
+    assert_string_equal(picked(plan), "a and b mig:3g.40gb*2 1");
+    plan_free(plan);
+    plan = plan_several(w, 2, NULL);
+    assert_string_equal(picked(plan), "a whole 1; b whole 1");
+    assert_string_equal(plan->pools->groups[0]->why,
+                        "no layout of a GPU holds all of them; a and b need isolation of fault");
+    assert_pools_say(plan, "Nobody shares");
+    plan_free(plan);
+    w[0].more = w[1].more = "    isolation: fault\n    trust: red\n";
+    plan = plan_several(w, 2, "[whole, timeslice:2]");
+    assert_string_equal(picked(plan), "a and b timeslice:2 1");
+    plan_free(plan);
+}
+
+/* Beside a saturated neighbour a prompt waits for its turns: 18 ms of prefill become more than
+ * twice that. On an instance of its own it does not. */
+static void what_is_guaranteed_holds_beside_a_saturated_neighbour(void **state)
+{
+    struct spec w[] = {small_ones[0], small_ones[1]};
+    (void)state;
+    w[0].slo = "{ttft_p95: 25ms}";
+    struct tr_plan *plan = plan_several(w, 2, "[whole, timeslice:2, 'mig:3g.40gb*2']");
+    assert_string_equal(picked(plan), "a and b timeslice:2 1");
+    plan_free(plan);
+    w[0].more = "    guaranteed: true\n";
+    plan = plan_several(w, 2, "[whole, timeslice:2, 'mig:3g.40gb*2']");
+    assert_string_equal(picked(plan), "a and b mig:3g.40gb*2 1");
+    assert_pools_say(plan, "a is guaranteed: on one of these nodes, while each of its neighbours");
+    plan_free(plan);
+    plan = plan_several(w, 2, NULL);
+    assert_string_equal(picked(plan), "a whole 1; b whole 1");
+    assert_contains(plan->pools->groups[0]->why, "while its neighbours saturate");
+    plan_free(plan);
+}
+
+static void weights_that_do_not_fit_together_stay_apart(void **state)
+{
+    const struct spec w[] = {{"a", "qwen3-14b", "1/s", "{ttft_p95: 2s}", NULL},
+                             {"b", "qwen3-14b", "1/s", "{ttft_p95: 2s}", "    trust: red\n"},
+                             {"c", "qwen3-14b", "1/s", "{ttft_p95: 2s}", "    trust: blue\n"}};
+    (void)state;
+    struct tr_plan *plan = plan_several(w, 3, "[whole, timeslice:2, timeslice:3]");
+    const struct tr_pool *all = tr_pools_group(plan->pools, 7);
+    assert_null(all->stand.node);
+    assert_contains(all->why, "no layout of a GPU holds all of them: memory");
+    assert_int_equal(plan->pools->answer.best[0].n, 2);
+    plan_free(plan);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* What the search finds with few groups is what all of them would have given. */
+static void the_answer_is_that_of_every_group(void **state)
+{
+    struct spec w[] = {small_ones[0], small_ones[1], small_ones[0]};
+    int64_t cost[8] = {0};
+    struct tr_partition best[2];
+    (void)state;
+    w[2].name = "c";
+    w[2].rate = "9/s";
+    w[2].more = "    isolation: memory\n";
+    struct tr_plan *plan = plan_several(w, 3, "[whole, timeslice:2, timeslice:3, mps:2]");
+    struct tr_pools *p = plan->pools;
+    for (uint32_t set = 1; set < 8; set++) {
+        struct tr_pool pool;
+        struct tr_err err = {0};
+        int64_t sum = 0;
+        for (int i = 0; i < 3; i++)
+            sum += set >> i & 1 ? tr_pools_alone(p, i) : 0;
+        cost[set] = sum;
+        if ((set & (set - 1)) == 0)
+            continue;
+        assert_int_equal(tr_pool_find(p, set, (int64_t)((double)sum / 1.05), &pool, &err), TR_OK);
+        cost[set] = pool.cost;
+        tr_sim_result_free(&pool.result);
+    }
+    assert_int_equal(tr_partition_best(3, cost, best), p->answer.n_best);
+    for (int i = 0; i < p->answer.n_best; i++)
+        assert_true(best[i].cost == p->answer.best[i].cost);
+    assert_true(p->answer.bound == best[0].cost);
+    plan_free(plan);
+}
+
+static char *json_with(int jobs)
+{
+    struct tr_plan *plan;
+    struct tr_err err = {0};
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_int_equal(tr_plan_run(several(small_ones, 2, NULL),
+                                 &(struct tr_plan_opts){.quick = true, .jobs = jobs}, &plan, &err),
+                     TR_OK);
+    assert_int_equal(tr_plan_write(plan, TR_FORMAT_JSON, false, out, &err), TR_OK);
+    assert_int_equal(tr_plan_exit(plan), 0);
+    (void)fclose(out);
+    plan_free(plan);
+    return text;
+}
+
+static void threads_change_no_byte(void **state)
+{
+    (void)state;
+    char *one = json_with(1), *three = json_with(3);
+    assert_string_equal(one, three);
+    free(one);
+    free(three);
+}
+
+static void one_of_several_can_be_planned_alone(void **state)
+{
+    struct tr_scenario *s = several(small_ones, 2, NULL);
+    struct tr_plan *plan;
+    struct tr_err err = {0};
+    (void)state;
+    assert_int_equal(tr_scenario_only(s, "bb", &err), TR_EINPUT);
+    assert_string_equal(err.text, "test.yaml: has no workload 'bb'; known are a, b");
+    assert_int_equal(tr_scenario_only(s, "b", &err), TR_OK);
+    assert_int_equal(tr_plan_run(s, &(struct tr_plan_opts){.quick = true, .jobs = 2}, &plan, &err),
+                     TR_OK);
+    assert_null(plan->pools);
+    assert_string_equal(plan->scenario->workload.name, "b");
+    assert_string_equal(ranked_text(plan, plan->pick), "whole bf16");
     plan_free(plan);
 }
 
@@ -120,6 +274,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_small_ones_share_a_card),
         cmocka_unit_test(a_heavy_one_stays_alone),
+        cmocka_unit_test(one_model_and_trust_share_an_engine),
+        cmocka_unit_test(isolation_asked_by_one_is_kept_from_the_other),
+        cmocka_unit_test(what_is_guaranteed_holds_beside_a_saturated_neighbour),
+        cmocka_unit_test(weights_that_do_not_fit_together_stay_apart),
+        cmocka_unit_test(the_answer_is_that_of_every_group),
+        cmocka_unit_test(threads_change_no_byte),
+        cmocka_unit_test(one_of_several_can_be_planned_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
