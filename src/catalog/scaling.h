@@ -94,6 +94,8 @@ struct tr_scaling {
 
 /* Every default, for 1 to max_nodes nodes with pods_per_node replicas each. */
 void tr_scaling_defaults(struct tr_scaling *s, int pods_per_node, int max_nodes);
+/* What of a pod's life is not given follows from the bytes of its weights. */
+void tr_pod_life_fill(struct tr_pod_life *life, int64_t weights_bytes);
 const char *tr_scale_metric_name(enum tr_scale_metric m); /* "requests" */
 
 #endif

@@ -5,7 +5,8 @@
 
 const char *tr_purchase_name(enum tr_purchase p)
 {
-    static const char *const names[] = {"on demand", "reserved for a year", "spot"};
+    static const char *const names[] = {"on demand", "reserved for a year", "spot",
+                                        "the least nodes reserved for a year"};
     return names[p];
 }
 
@@ -35,12 +36,16 @@ void tr_bill_make(const struct tr_plan *plan, const struct tr_candidate *c, stru
 
 /* ---- sentences ------------------------------------------------------------------------------- */
 
-/* "whole bf16 on 15 nodes, on demand, $40,219 a month for 95.57 % inside" */
+/* "whole bf16 on 15 nodes, on demand: $40,219 a month for 95.57 % of requests inside" */
 static const char *point_words(struct tr_plan *plan, const struct tr_front_point *p)
 {
-    char usd[32];
-    return tr_arena_printf(&plan->arena, "%s on %d node%s, %s: %s for %s%.2f %% of requests inside",
-                           tr_verdict_name(plan, &plan->candidates[p->candidate]), p->nodes,
+    char usd[32], nodes[48];
+    if (p->scaled != NULL)
+        snprintf(nodes, sizeof nodes, "%d to %d", p->scaled->policy.min_nodes, p->nodes);
+    else
+        snprintf(nodes, sizeof nodes, "%d", p->nodes);
+    return tr_arena_printf(&plan->arena, "%s on %s node%s, %s: %s for %s%.2f %% of requests inside",
+                           tr_verdict_name(plan, &plan->candidates[p->candidate]), nodes,
                            p->nodes > 1 ? "s" : "", tr_purchase_name(p->purchase),
                            tr_verdict_money(usd, p->usd_per_month), p->sampled ? "about " : "",
                            floor(p->inside * 1e4 + 1e-9) / 100);

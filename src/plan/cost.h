@@ -15,9 +15,16 @@
 struct tr_plan;
 struct tr_candidate;
 struct tr_evaluation;
+struct tr_policy_run;
 
 /* How nodes are bought. */
-enum tr_purchase { TR_ON_DEMAND, TR_RESERVED, TR_SPOT, TR_N_PURCHASES };
+enum tr_purchase {
+    TR_ON_DEMAND,
+    TR_RESERVED,
+    TR_SPOT,
+    TR_N_PURCHASES,
+    TR_BASE_RESERVED = TR_N_PURCHASES /* autoscaled: the least nodes, the rest on demand */
+};
 const char *tr_purchase_name(enum tr_purchase p); /* "on demand", "reserved for a year", "spot" */
 double tr_purchase_usd_per_h(const struct tr_node_type *node,
                              enum tr_purchase p); /* NAN: unknown */
@@ -35,6 +42,7 @@ void tr_bill_make(const struct tr_plan *plan, const struct tr_candidate *c, stru
 
 struct tr_front_point {
     int candidate, nodes;
+    const struct tr_policy_run *scaled; /* NULL: so many nodes all the time; else at most */
     enum tr_purchase purchase;
     double usd_per_month;
     double inside; /* share of the requests that decide, inside every objective */

@@ -75,6 +75,37 @@ int tr_evaluate_share(const struct tr_candidate *c, const struct tr_evaluation *
     return run(c, ev, nodes, false, result, err);
 }
 
+/* What its pods ask for: unlike MIG instances have names of their own. */
+static enum tr_gpu_resource resource_of(const struct tr_candidate *c)
+{
+    for (int p = 1; p < c->arrangement.n_parts; p++)
+        if (c->arrangement.parts[p].profile != c->arrangement.parts[0].profile)
+            return TR_GPU_RENAMED;
+    return TR_GPU_PLAIN;
+}
+
+int tr_evaluate_elastic(const struct tr_candidate *c, const struct tr_evaluation *ev,
+                        const struct tr_scaling *scaling, struct tr_sim_result *result,
+                        struct tr_err *err)
+{
+    const struct tr_workload *w = &ev->scenario->workload;
+    struct tr_source *src = tr_source_clone(ev->source);
+    struct tr_sim_config cfg = {
+        .fleet = tr_candidate_fleet(c, w, c->node->gpus, ev->opts->seed),
+        .slo = &w->slo,
+        .spikes = ev->spikes,
+        .expected = ev->spikes->requests,
+        .max_queue = TR_QUEUE_LIMIT,
+        .stop = ev->opts->progress.stop,
+        .simulated = ev->simulated,
+    };
+    cfg.fleet.scaling = scaling;
+    cfg.fleet.resource = resource_of(c);
+    int rc = tr_sim_run(&cfg, src, result, err);
+    tr_source_close(src);
+    return rc;
+}
+
 /* ---- the search ---------------------------------------------------------------------------- */
 
 /* The next size, given that `lo` nodes are too few and `hi` (0: none known) suffice. */

@@ -20,7 +20,7 @@ static void flip_price(struct tr_plan *plan)
         return;
     }
     bool wins_ties = tr_rank_simpler(plan, next, pick);
-    double at = pick->usd_per_month / next->usd_per_month;
+    double at = tr_rank_cost(pick) / tr_rank_cost(next);
     at *= wins_ties ? 1 + TR_TIE : 1 / (1 + TR_TIE);
     flip->looked = true;
     flip->least = 0;

@@ -24,7 +24,7 @@ struct sizes {
 /* ---- the front of given points ----------------------------------------------------------------
  */
 
-/* By cost, then by the better share, then by candidate, size and purchase. */
+/* By cost, then by the better share, then by candidate, size, purchase and policy. */
 static int by_cost(const void *a, const void *b)
 {
     const struct tr_front_point *x = a, *y = b;
@@ -36,7 +36,9 @@ static int by_cost(const void *a, const void *b)
         return x->candidate < y->candidate ? -1 : 1;
     if (x->nodes != y->nodes)
         return x->nodes < y->nodes ? -1 : 1;
-    return (int)x->purchase - (int)y->purchase;
+    if (x->purchase != y->purchase)
+        return (int)x->purchase - (int)y->purchase;
+    return (x->scaled > y->scaled) - (x->scaled < y->scaled); /* of one list */
 }
 
 void tr_front_make(struct tr_front_point *points, int n, struct tr_front *out)
@@ -129,12 +131,39 @@ static int add(struct tr_plan *plan, struct tr_front_point *points, int n,
     return n;
 }
 
+/* The policies that were tried, as far as they keep no fewer inside than the smallest of the fleets
+ * of fixed size. */
+static int add_scaled(struct tr_plan *plan, struct tr_front_point *points, int n)
+{
+    bool spikes = plan->scenario->workload.slo.spikes_only;
+    double least = 1;
+    for (int i = 0; i < n; i++)
+        least = TR_MIN(least, points[i].inside);
+    for (size_t i = 0; i < plan->n_scaled_runs; i++) {
+        const struct tr_policy_run *r = &plan->scaled_runs[i].run;
+        struct tr_front_point p = {.candidate = plan->scaled_runs[i].candidate,
+                                   .nodes = r->policy.max_nodes,
+                                   .scaled = r,
+                                   .usd_per_month = r->usd_per_month,
+                                   .inside = spikes ? r->spike_inside : r->inside};
+        if (!(p.inside >= least))
+            continue;
+        points[n++] = p;
+        p.purchase = TR_BASE_RESERVED;
+        p.usd_per_month = r->reserved_base_usd_per_month;
+        if (!isnan(p.usd_per_month))
+            points[n++] = p;
+    }
+    return n;
+}
+
 static void collect(const struct sizes *job, size_t n_runs)
 {
     struct tr_plan *plan = job->plan;
     const struct tr_slo *slo = &plan->scenario->workload.slo;
     struct tr_front_point *points =
-        TR_ARENA_NEW(&plan->arena, struct tr_front_point, 2 * (plan->n_candidates + n_runs));
+        TR_ARENA_NEW(&plan->arena, struct tr_front_point,
+                     2 * (plan->n_candidates + n_runs + plan->n_scaled_runs));
     int n = 0;
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
@@ -147,7 +176,7 @@ static void collect(const struct sizes *job, size_t n_runs)
     }
     for (size_t i = 0; i < n_runs; i++)
         n = add(plan, points, n, job->runs[i]);
-    tr_front_make(points, n, &plan->front);
+    tr_front_make(points, add_scaled(plan, points, n), &plan->front);
 }
 
 int tr_front_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err)

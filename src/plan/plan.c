@@ -82,6 +82,8 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     rc = tr_screen_run(plan, &ev, err);
     tr_rank_all(plan);
     if (rc == TR_OK)
+        rc = tr_autoscale_run(plan, &ev, err);
+    if (rc == TR_OK)
         rc = tr_front_run(plan, &ev, err);
     if (rc == TR_OK)
         rc = tr_victims_run(plan, &ev, err);
@@ -95,6 +97,7 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
         rc = tr_err_set(err, rc, "interrupted: the arrangements that were finished are shown");
     if (rc == TR_OK || rc == TR_EINTR) {
         check_same_arrivals(plan);
+        tr_autoscale_rank(plan);
         tr_verdict_make(plan);
         *out = plan;
         plan = NULL;

@@ -17,6 +17,7 @@
 #include <tranche/plan.h>
 #include <tranche/simulate.h>
 
+#include "plan/autoscale.h"
 #include "plan/cost.h"
 #include "scenario/scenario.h"
 #include "plan/victim.h"
@@ -104,6 +105,7 @@ struct tr_candidate {
     int nodes;       /* the smallest fleet; 0: none found */
     bool beyond_max; /* above nodes.max */
     double usd_per_month;
+    double scaled_usd_per_month; /* under its best autoscaling policy; 0: none is cheaper */
     struct tr_sim_result result; /* of that fleet on the given traffic */
     enum tr_label label;
     int sampled_gpus; /* 0: all were simulated */
@@ -184,6 +186,10 @@ struct tr_plan {
     struct tr_front front;
     int n_victims;
     struct tr_victim *victims; /* by rank; where the workload has tenants */
+    int n_scaled;
+    struct tr_autoscaled *scaled; /* those whose autoscaling was looked at, the pick first */
+    size_t n_scaled_runs;
+    struct tr_scaled_run *scaled_runs; /* all policies that were tried */
     int n_rules;
     struct tr_rule rules[8];
     int n_lines;
@@ -317,6 +323,10 @@ int tr_evaluate_run(const struct tr_candidate *c, const struct tr_evaluation *ev
 /* The same to its end, whatever the answer. */
 int tr_evaluate_share(const struct tr_candidate *c, const struct tr_evaluation *ev, int nodes,
                       struct tr_sim_result *result, struct tr_err *err);
+/* A fleet that changes its size, on all of the traffic. */
+int tr_evaluate_elastic(const struct tr_candidate *c, const struct tr_evaluation *ev,
+                        const struct tr_scaling *scaling, struct tr_sim_result *result,
+                        struct tr_err *err);
 /* The smallest fleet, searched from `guess` nodes on. */
 int tr_evaluate_size(const struct tr_candidate *c, const struct tr_evaluation *ev, int guess,
                      struct tr_sizing *out, struct tr_err *err);
@@ -408,7 +418,8 @@ bool tr_rank_simpler(const struct tr_plan *plan, const struct tr_candidate *a,
 int tr_rank_among(const struct tr_plan *plan, const int *which, const int *nodes, int n);
 bool tr_rank_ranked(const struct tr_candidate *c);
 bool tr_rank_priced(const struct tr_candidate *c);
-/* What is compared: dollars, or GPUs where there are no prices. */
+/* What is compared: dollars, autoscaled where that is known and cheaper; or GPUs where there are no
+ * prices. */
 double tr_rank_cost(const struct tr_candidate *c);
 /* The most frequent causes that have a tenth of the misses or more: at most two, returned. */
 int tr_top_causes(const int64_t *missed, enum tr_cause top[2]);

@@ -17,7 +17,9 @@ bool tr_rank_priced(const struct tr_candidate *c)
 
 double tr_rank_cost(const struct tr_candidate *c)
 {
-    return tr_rank_priced(c) ? c->usd_per_month : (double)c->nodes * c->node->gpus;
+    if (!tr_rank_priced(c))
+        return (double)c->nodes * c->node->gpus;
+    return c->scaled_usd_per_month > 0 ? c->scaled_usd_per_month : c->usd_per_month;
 }
 
 /* Fleets within nodes.max come first, then those whose price is known. */

@@ -98,12 +98,23 @@ static const char *tie_words(struct tr_plan *plan, const struct tr_candidate *c,
                                                   : "carries less on a GPU";
 }
 
+/* "$45,582 a month", ", autoscaled $33,120" after it where that is known. */
+static const char *month_of(struct tr_plan *plan, const struct tr_candidate *c)
+{
+    char fixed[32], scaled[32];
+    if (c->scaled_usd_per_month <= 0)
+        return tr_arena_strdup(&plan->arena, tr_verdict_money(fixed, c->usd_per_month));
+    return tr_arena_printf(&plan->arena, "%s (autoscaled %s)",
+                           tr_verdict_money(fixed, c->usd_per_month),
+                           tr_verdict_money(scaled, c->scaled_usd_per_month));
+}
+
 /* Why a ranked candidate is not the pick. */
 static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
 {
     const struct tr_candidate *pick = &plan->candidates[plan->pick];
     struct tr_str s = {0};
-    char usd[32], nodes[32];
+    char nodes[32];
     double ratio = tr_rank_cost(c) / tr_rank_cost(pick);
     if (c->beyond_max && !pick->beyond_max)
         tr_str_printf(&s, "needs %s, more than nodes.max %d", nodes_of(nodes, c->nodes),
@@ -115,7 +126,7 @@ static void cause_ranked(struct tr_plan *plan, struct tr_candidate *c)
                       tie_words(plan, c, pick));
     else
         tr_str_printf(&s, "needs %s, %s: %.2f times the pick", nodes_of(nodes, c->nodes),
-                      tr_verdict_money(usd, c->usd_per_month), ratio);
+                      month_of(plan, c), ratio);
     if (c->fail_nodes > 0) {
         tr_str_printf(&s, "; on %d, requests outside the objective: ", c->fail_nodes);
         causes_show(&s, c->fail_missed);
@@ -383,7 +394,7 @@ static void say_runner_up(struct tr_plan *plan)
         return;
     }
     const struct tr_candidate *next = &plan->candidates[plan->runner_up];
-    char usd[32], nodes[32];
+    char nodes[32];
     double ratio = tr_rank_cost(next) / tr_rank_cost(pick);
     const char *name = tr_verdict_name(plan, next);
     nodes_of(nodes, next->nodes);
@@ -397,11 +408,11 @@ static void say_runner_up(struct tr_plan *plan)
             plan,
             "Runner-up %s costs the same within %.0f %% (%s, %s), but %s. %.3g requests/s per GPU "
             "against the pick's %.3g decide once the traffic outgrows the fleet.",
-            name, 100 * TR_TIE, nodes, tr_verdict_money(usd, next->usd_per_month),
-            tie_words(plan, next, pick), next->capacity_rps, pick->capacity_rps);
+            name, 100 * TR_TIE, nodes, month_of(plan, next), tie_words(plan, next, pick),
+            next->capacity_rps, pick->capacity_rps);
     else
         tr_verdict_say(plan, "Runner-up %s: %s, %s, %.2f times the pick.", name, nodes,
-                       tr_verdict_money(usd, next->usd_per_month), ratio);
+                       month_of(plan, next), ratio);
 }
 
 static void say_none(struct tr_plan *plan)
@@ -439,6 +450,7 @@ void tr_verdict_make(struct tr_plan *plan)
     tr_flips_closed(plan);
     say_one_engine(plan);
     say_pick(plan);
+    tr_verdict_autoscale(plan);
     say_runner_up(plan);
     tr_verdict_cost(plan);
     tr_verdict_sureness(plan);

@@ -59,6 +59,22 @@ void tr_report_bills(struct tr_str *out, const struct tr_plan *plan)
     tr_table_end(&t, out);
 }
 
+/* "15", or "5 to 15" and the rest of the policy. */
+static void print_size(struct tr_table *t, const struct tr_front_point *p)
+{
+    char a[TR_SHOW], delay[24];
+
+    if (p->scaled == NULL) {
+        tr_table_cell(t, "%d", p->nodes);
+        tr_table_cell(t, "%s", "");
+        tr_table_cell(t, "%s", "");
+        return;
+    }
+    tr_table_cell(t, "%d to %d", p->scaled->policy.min_nodes, p->nodes);
+    tr_table_cell(t, "%s", tr_show_num(a, p->scaled->policy.target));
+    tr_table_cell(t, "%s", tr_policy_delay(delay, p->scaled->policy.unneeded_ns));
+}
+
 void tr_report_front(struct tr_str *out, const struct tr_plan *plan)
 {
     struct tr_table t = {.indent = 2};
@@ -73,6 +89,8 @@ void tr_report_front(struct tr_str *out, const struct tr_plan *plan)
     tr_table_column(&t, TR_LEFT, NULL, "");
     tr_table_column(&t, TR_LEFT, NULL, "\nnode");
     tr_table_column(&t, TR_RIGHT, NULL, "\nnodes");
+    tr_table_column(&t, TR_RIGHT, NULL, "per\nreplica");
+    tr_table_column(&t, TR_RIGHT, NULL, "unneeded\ntime");
     tr_table_column(&t, TR_LEFT, NULL, "\nbought");
     tr_table_column(&t, TR_LEFT, NULL, "");
     for (int i = 0; i < plan->front.n; i++) {
@@ -84,8 +102,10 @@ void tr_report_front(struct tr_str *out, const struct tr_plan *plan)
         tr_table_cell(&t, "%s", c->arrangement.text);
         tr_table_cell(&t, "%s", c->precision->name);
         tr_table_cell(&t, "%s", tr_show_node_letter(a, plan->scenario, c->node));
-        tr_table_cell(&t, "%d", p->nodes);
-        tr_table_cell(&t, "%s", tr_purchase_name(p->purchase));
+        print_size(&t, p);
+        tr_table_cell(&t, "%s",
+                      p->purchase == TR_BASE_RESERVED ? "base reserved"
+                                                      : tr_purchase_name(p->purchase));
         tr_table_cell(&t, "%s", i == plan->front.knee ? "knee" : "");
     }
     tr_str_printf(out, "\nCost against the objective: nothing else costs less and has as many "
@@ -119,7 +139,7 @@ void tr_report_json_bill(struct tr_json *j, const struct tr_plan *plan,
 
 void tr_report_json_front(struct tr_json *j, const struct tr_plan *plan)
 {
-    static const char *const purchases[] = {"on-demand", "reserved", "spot"};
+    static const char *const purchases[] = {"on-demand", "reserved", "spot", "base-reserved"};
 
     tr_json_begin(j, "front", '[');
     for (int i = 0; i < plan->front.n; i++) {
@@ -127,6 +147,15 @@ void tr_report_json_front(struct tr_json *j, const struct tr_plan *plan)
         tr_json_begin(j, NULL, '{');
         tr_json_int(j, "candidate", p->candidate);
         tr_json_int(j, "nodes", p->nodes);
+        if (p->scaled != NULL) {
+            tr_json_begin(j, "autoscaled", '{');
+            tr_json_int(j, "min_nodes", p->scaled->policy.min_nodes);
+            tr_json_num(j, "target", p->scaled->policy.target);
+            tr_json_num(j, "unneeded_s", (double)p->scaled->policy.unneeded_ns / 1e9);
+            tr_json_end(j);
+        } else {
+            tr_json_null(j, "autoscaled");
+        }
         tr_json_text(j, "purchase", purchases[p->purchase]);
         tr_json_num(j, "usd_per_month", p->usd_per_month);
         tr_json_num(j, "inside_all_share", p->inside);

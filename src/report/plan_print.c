@@ -423,6 +423,7 @@ void tr_report_plan_table(struct tr_str *out, const struct tr_plan *plan, bool e
     print_arrangements(out, plan);
     print_latencies(out, plan);
     tr_report_bills(out, plan);
+    tr_report_autoscale(out, plan);
     tr_report_front(out, plan);
     print_refuted(out, plan);
     tr_report_victims(out, plan);

@@ -122,6 +122,7 @@ void tr_report_plan_json(struct tr_str *out, const struct tr_plan *plan)
         tr_json_int(&j, NULL, (int64_t)plan->order[i]);
     tr_json_end(&j);
     add_candidates(&j, plan);
+    tr_report_json_autoscale(&j, plan);
     tr_report_json_front(&j, plan);
     tr_report_json_victims(&j, plan);
     tr_report_json_draws(&j, plan);

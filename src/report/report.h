@@ -64,6 +64,9 @@ void tr_report_flips(struct tr_str *out, const struct tr_plan *plan);
 /* What the fleets cost, and the front of cost against the objective (plan_cost.c). */
 void tr_report_bills(struct tr_str *out, const struct tr_plan *plan);
 void tr_report_front(struct tr_str *out, const struct tr_plan *plan);
+/* Fleets that come and go: policies and their course (plan_autoscale.c). */
+void tr_report_autoscale(struct tr_str *out, const struct tr_plan *plan);
+void tr_report_json_autoscale(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_bill(struct tr_json *j, const struct tr_plan *plan,
                          const struct tr_candidate *c);
 void tr_report_json_front(struct tr_json *j, const struct tr_plan *plan);
