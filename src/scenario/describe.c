@@ -143,7 +143,7 @@ void key_allowed(const struct key *key, char *buf, size_t len)
 static const char intro[] =
     "# The scenario file\n"
     "\n"
-    "<!-- Made from the table in src/scenario/keys.c by tr_scenario_reference; do not edit. -->\n"
+    "<!-- Made from the table in src/scenario/keys*.c by tr_scenario_reference; do not edit. -->\n"
     "\n"
     "A scenario says in YAML what is to be served and on what: nodes, a model, its traffic, its\n"
     "objective. The files in `examples/` are complete ones. Every key is checked when the file is\n"

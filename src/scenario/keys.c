@@ -141,7 +141,8 @@ const struct key *key_next(const struct key *key)
 
     if (!key)
         return tables[0]->rows;
-    while (key < tables[t]->rows || key >= tables[t]->rows + tables[t]->n)
+    while ((uintptr_t)key < (uintptr_t)tables[t]->rows ||
+           (uintptr_t)key >= (uintptr_t)(tables[t]->rows + tables[t]->n))
         t++;
     if (key + 1 < tables[t]->rows + tables[t]->n)
         return key + 1;

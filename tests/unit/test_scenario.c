@@ -886,7 +886,7 @@ static void reference_page_is_current(void **state)
     }
     page = slurp(path, &len);
     if (strcmp(page, text.text) != 0)
-        fail_msg("docs/scenario.md is not what src/scenario/keys.c says; run this test with "
+        fail_msg("docs/scenario.md is not what src/scenario/keys*.c say; run this test with "
                  "TRANCHE_UPDATE=1 to write it anew");
     tr_str_free(&text);
     free(page);
