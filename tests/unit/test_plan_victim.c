@@ -209,8 +209,8 @@ static void workloads_of_a_shared_pool_are_neighbours(void **state)
         "  - name: embed\n    server: bert-base-384\n"
         "    traffic: {rate: 2/s, duration: 2m, items: 8}\n    slo: {e2e_p95: 200ms}\n"
         "compare: [whole, timeslice:2]\n";
-    struct tr_scenario *s;
-    struct tr_plan *plan;
+    struct tr_scenario *s = NULL;
+    struct tr_plan *plan = NULL;
     struct tr_err err = {0};
     if (tr_scenario_parse("two.yaml", text, strlen(text), NULL, &s, &err) != 0 ||
         tr_plan_run(s, &(struct tr_plan_opts){.quick = true, .jobs = 2}, &plan, &err) != 0)
