@@ -101,14 +101,14 @@ struct tr_tokens {
     int32_t fixed_tok; /* > 0: always this */
     int32_t min_tok, max_tok;
     struct tr_lognormal dist;
-    int32_t *edges; /* lengths at the edges of equal cells of probability */
+    struct tr_tokens_cell *cells; /* of equal probability: see tokens.c */
 };
 
 int tr_tokens_init(struct tr_tokens *t, const struct tr_length *length, const char *what,
                    struct tr_err *err);
 /* The length at probability p, 0 < p < 1, by the formula. */
 int32_t tr_tokens_at(const struct tr_tokens *t, double p);
-/* The same at a random p, mostly by the table. */
+/* The same at a random p, mostly by the cells. */
 int32_t tr_tokens_draw(const struct tr_tokens *t, uint64_t seed, uint64_t stream, uint64_t index);
 void tr_tokens_free(struct tr_tokens *t);
 

@@ -479,6 +479,9 @@ static void lengths_from_the_table_equal_the_formula(void **state)
         {TR_LENGTH_LOGNORMAL, 0, 500.0, 0.8, 1, 2048},
         {TR_LENGTH_LOGNORMAL, 0, 20.0, 0.1, 1, 100},
         {TR_LENGTH_LOGNORMAL, 0, 5000.0, 3.0, 1, 1000000},
+        {TR_LENGTH_LOGNORMAL, 0, 100000.0, 0.2, 1000, 10000000},
+        {TR_LENGTH_LOGNORMAL, 0, 30.0, 2.0, 16, 64},
+        {TR_LENGTH_LOGNORMAL, 0, 700.0, 0.0, 700, 700},
     };
 
     (void)state;
