@@ -93,8 +93,13 @@ void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg)
         tr_device_trace(f->device[i], sink, arg);
 }
 
+/* Once a request, and divisions are dear: most GPUs have one pod, or pods for everybody. */
 static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
 {
+    if (f->pods_per_gpu == 1) {
+        *ctx = 0;
+        return f->device[pod];
+    }
     struct place at = f->place[pod % f->pods_per_gpu];
     *ctx = at.pod;
     return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
@@ -103,6 +108,8 @@ static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
 /* The fleet's number of a workload's pod. */
 static int pod_of(const struct tr_fleet *f, const struct service *s, int i)
 {
+    if (s->per_gpu == f->pods_per_gpu)
+        return i;
     return i / s->per_gpu * f->pods_per_gpu + s->own[i % s->per_gpu];
 }
 

@@ -28,6 +28,8 @@ int tr_route(const struct tr_fleet_workload *w, const struct tr_route_choice *am
 {
     uint64_t id = (uint64_t)q->engine.id;
     int n = among->n_pods;
+    if (n == 1)
+        return 0;
     int tenants = TR_MAX(w->n_tenants, 1), tenant = q->engine.tenant % tenants;
     switch (w->router) {
     case TR_ROUTE_ROUND_ROBIN:

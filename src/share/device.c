@@ -30,6 +30,7 @@ struct tr_device {
     };
     struct pod pod[TR_MAX_PODS];
     struct tr_stretch stretch[TR_MAX_PODS]; /* of each pod */
+    int n_calm;                             /* pods in one */
     struct letter *inbox;                   /* ring buffer, by reach_ns */
     size_t inbox_cap, inbox_head, inbox_n;
     tr_engine_sink *sink;
@@ -153,6 +154,13 @@ static bool hw_skip(struct tr_device *d, int64_t until_ns)
     return any;
 }
 
+static void set_stretch(struct tr_device *d, int pod, int64_t most)
+{
+    struct tr_stretch *s = &d->stretch[pod];
+    d->n_calm += (most > 0) - (s->most > 0);
+    s->most = most;
+}
+
 static int32_t demand_of(int64_t asked_ps, int64_t gpu_ps)
 {
     double share = (double)asked_ps / (double)gpu_ps;
@@ -205,15 +213,14 @@ static void hw_post(struct tr_device *d, const struct pod *p, const struct tr_st
  * contexts, which shows in the two in flight. */
 static void find_stretch(struct tr_device *d, const struct pod *p)
 {
-    struct tr_stretch *s = &d->stretch[p->number];
     const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
-    s->most = 0;
+    set_stretch(d, p->number, 0);
     if (a->n_events + b->n_events + a->chunks + b->chunks > 0 || a->decodes != b->decodes ||
         b->context_tok != a->context_tok + a->decodes || p->in_flight < 2 || d->cfg.exact ||
         d->trace != NULL || (d->cfg.yields > 0 && d->cfg.n_pods > 1))
         return;
-    s->most = tr_engine_calm(p->engine);
-    s->growth_ps = tr_engine_step_growth_ps(p->engine);
+    set_stretch(d, p->number, tr_engine_calm(p->engine));
+    d->stretch[p->number].growth_ps = tr_engine_step_growth_ps(p->engine);
 }
 
 /* Fills the pod's pipeline: one step for a synchronous engine, two for an asynchronous one. */
@@ -264,10 +271,7 @@ static void new_demands(struct tr_device *d, const struct pod *p)
 static int64_t skip_stretches(struct tr_device *d, int64_t until_ns)
 {
     int64_t steps = 0;
-    bool any = false;
-    for (int i = 0; i < d->cfg.n_pods && !any; i++)
-        any = d->stretch[i].most > 0;
-    if (!any || !hw_skip(d, until_ns))
+    if (d->n_calm == 0 || !hw_skip(d, until_ns))
         return 0;
     for (int i = 0; i < d->cfg.n_pods; i++) {
         struct tr_stretch *s = &d->stretch[i];
@@ -276,8 +280,8 @@ static int64_t skip_stretches(struct tr_device *d, int64_t until_ns)
         tr_engine_lost(d->pod[i].engine, s->lost_ps);
         tr_engine_skip(d->pod[i].engine, s->done, s->end_ns, d->pod[i].step, 2);
         new_demands(d, &d->pod[i]);
-        s->most -= s->done;
         steps += s->done;
+        set_stretch(d, i, s->most - s->done);
     }
     return steps;
 }
@@ -311,7 +315,7 @@ static int64_t deliver(struct tr_device *d, int64_t reach_ns)
         struct letter *l = &d->inbox[d->inbox_head];
         trace(d, "reach", l->pod, l->request.id, NULL);
         tr_engine_add(d->pod[l->pod].engine, &l->request, reach_ns);
-        d->stretch[l->pod].most = 0;
+        set_stretch(d, l->pod, 0);
         start |= 1U << l->pod;
         d->inbox_head = (d->inbox_head + 1) & (d->inbox_cap - 1);
         d->inbox_n--;

@@ -2,8 +2,8 @@
  *
  * A length is the distribution's quantile at a uniform number, rounded to whole tokens. In each of
  * 512 equal cells of (0, 1) a parabola stands for the quantile, to within a slack that is known.
- * Where a whole number of tokens is certain in spite of the slack it is taken, and elsewhere, once
- * in fifty draws, the formula asked, with the same result: it takes as long as five draws. */
+ * Where a whole number of tokens is certain in spite of the slack it is taken; elsewhere, for about
+ * one draw in fifty, the formula is asked. The result is always that of the formula. */
 #include "traffic/parts.h"
 
 #include <math.h>
