@@ -113,20 +113,20 @@ static void say_reaction(struct tr_plan *plan, const struct tr_autoscaled *x)
     tr_policy_scaling(&plan->candidates[x->candidate], plan->scenario, &r->policy, &scaling);
     int64_t start_ns = tr_scaling_start_ns(&scaling);
     bool late = (double)start_ns > r->spike_s * 1e9;
+    const char *when = "";
+    if (r->answered > 0)
+        when = tr_arena_printf(&plan->arena, ", after %s%s",
+                               tr_units_show_ns(answer, (int64_t)(r->answer_s * 1e9)),
+                               r->answered > 1 ? " in the median" : "");
     tr_verdict_say(
         plan,
-        "A replica on a new node is ready %s after it is wanted, a spike lasts %s in the median of "
-        "%d: %s. In %d of them%s.",
+        "A replica on a new node is ready %s after it is wanted, a spike lasts %s in the median: "
+        "the autoscaler %s. In %d of %d spikes a further replica was ready before the end%s%s.",
         tr_units_show_ns(start, start_ns), tr_units_show_ns(spike, (int64_t)(r->spike_s * 1e9)),
-        r->spikes,
-        late ? "the autoscaler cannot answer a spike while it lasts, what carries it must stand "
-               "there before"
-             : "the autoscaler can answer a spike while it lasts",
-        r->answered,
-        r->answered > 0 ? tr_arena_printf(&plan->arena,
-                                          " a replica came before the end, after %s in the median",
-                                          tr_units_show_ns(answer, (int64_t)(r->answer_s * 1e9)))
-                        : " a replica came before the end");
+        late ? "cannot answer a spike while it lasts, and what carries it must stand there before"
+             : "can answer a spike while it lasts",
+        r->answered, r->spikes, when,
+        late && r->answered > 0 ? ": it was on its way, or its node was there" : "");
 }
 
 void tr_verdict_autoscale(struct tr_plan *plan)

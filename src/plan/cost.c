@@ -73,26 +73,47 @@ static void say_knee(struct tr_plan *plan)
                    slope(above, knee, last));
 }
 
-/* What is not known of the pick's prices, and what spot would be without being taken back. */
-static void say_unknown(struct tr_plan *plan)
+/* "As spot nodes ...": what they cost, and what becomes of the requests if that is known. */
+static void spot_words(struct tr_str *s, const struct tr_plan *plan)
 {
     const struct tr_candidate *c = &plan->candidates[plan->pick];
     const struct tr_node_type *n = c->node;
+    char usd[32];
+    tr_verdict_money(usd, c->nodes * n->spot_usd_per_h * TR_HOURS_PER_MONTH);
+    if (isnan(n->spot_usd_per_h))
+        tr_str_printf(s, "What it costs as spot is not known (cluster.price.spot).");
+    else if (plan->front.has_spot)
+        tr_str_printf(s,
+                      "As spot nodes, each taken back %.3g times an hour, the pick's cost %s and "
+                      "keep %.2f %% of requests inside.",
+                      n->spot_interrupts_per_h,
+                      tr_verdict_money(usd, plan->front.spot.usd_per_month),
+                      floor(plan->front.spot.inside * 1e4 + 1e-9) / 100);
+    else
+        tr_str_printf(
+            s, "As spot nodes the pick's would be %s; %s, so that spot is not on the front.", usd,
+            isnan(n->spot_interrupts_per_h)
+                ? "how often they are taken back is not known "
+                  "(cluster.price.interruptions)"
+                : "what becomes of requests when they are taken back was not simulated");
+}
+
+/* The pick bought otherwise. */
+static void say_purchases(struct tr_plan *plan)
+{
+    const struct tr_candidate *c = &plan->candidates[plan->pick];
     struct tr_str s = {0};
     char usd[32];
-    if (isnan(n->usd_per_h))
+    if (isnan(c->node->usd_per_h))
         return;
-    if (isnan(n->reserved_usd_per_h))
+    if (isnan(c->node->reserved_usd_per_h))
         tr_str_printf(&s, "What %s costs reserved is not known (cluster.price.reserved). ",
-                      n->name);
-    if (isnan(n->spot_usd_per_h))
-        tr_str_printf(&s, "What it costs as spot is not known (cluster.price.spot).");
+                      c->node->name);
     else
-        tr_str_printf(&s,
-                      "As spot nodes the pick's would be %s; how many requests would stay inside "
-                      "while some are taken back was not simulated, so that spot is not on the "
-                      "front.",
-                      tr_verdict_money(usd, c->nodes * n->spot_usd_per_h * TR_HOURS_PER_MONTH));
+        tr_str_printf(
+            &s, "Reserved for a year, whether they are there or not, the pick's nodes cost %s. ",
+            tr_verdict_money(usd, c->nodes * c->node->reserved_usd_per_h * TR_HOURS_PER_MONTH));
+    spot_words(&s, plan);
     tr_verdict_say(plan, "%s", s.text);
     tr_str_free(&s);
 }
@@ -100,5 +121,5 @@ static void say_unknown(struct tr_plan *plan)
 void tr_verdict_cost(struct tr_plan *plan)
 {
     say_knee(plan);
-    say_unknown(plan);
+    say_purchases(plan);
 }

@@ -10,12 +10,11 @@
 #ifndef TR_PLAN_COST_H
 #define TR_PLAN_COST_H
 
-#include "catalog/catalog.h"
+#include "plan/autoscale.h"
 
 struct tr_plan;
 struct tr_candidate;
 struct tr_evaluation;
-struct tr_policy_run;
 
 /* How nodes are bought. */
 enum tr_purchase {
@@ -53,6 +52,9 @@ struct tr_front {
     int n; /* by cost, ascending; 0: none, where no price is known */
     struct tr_front_point *points;
     int knee; /* -1: fewer than three points, or all on the chord */
+    /* The pick's fleet on spot nodes, where their price and their interruptions are known. */
+    bool has_spot;
+    struct tr_policy_run spot;
 };
 /* Runs the fleets around the smallest of those that can be on the front (not with --quick: then
  * only what was run anyway), and makes the front. */

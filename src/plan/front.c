@@ -43,7 +43,9 @@ static int by_cost(const void *a, const void *b)
 
 void tr_front_make(struct tr_front_point *points, int n, struct tr_front *out)
 {
-    *out = (struct tr_front){.points = points, .knee = -1};
+    out->points = points;
+    out->n = 0;
+    out->knee = -1;
     qsort(points, (size_t)n, sizeof *points, by_cost);
     for (int i = 0; i < n; i++)
         if (out->n == 0 || points[i].inside > points[out->n - 1].inside)
@@ -163,7 +165,7 @@ static void collect(const struct sizes *job, size_t n_runs)
     const struct tr_slo *slo = &plan->scenario->workload.slo;
     struct tr_front_point *points =
         TR_ARENA_NEW(&plan->arena, struct tr_front_point,
-                     2 * (plan->n_candidates + n_runs + plan->n_scaled_runs));
+                     2 * (plan->n_candidates + n_runs + plan->n_scaled_runs) + 1);
     int n = 0;
     for (size_t i = 0; i < plan->n_candidates; i++) {
         const struct tr_candidate *c = &plan->candidates[i];
@@ -176,7 +178,42 @@ static void collect(const struct sizes *job, size_t n_runs)
     }
     for (size_t i = 0; i < n_runs; i++)
         n = add(plan, points, n, job->runs[i]);
-    tr_front_make(points, add_scaled(plan, points, n), &plan->front);
+    n = add_scaled(plan, points, n);
+    if (plan->front.has_spot)
+        points[n++] = (struct tr_front_point){
+            .candidate = plan->pick,
+            .nodes = plan->candidates[plan->pick].nodes,
+            .purchase = TR_SPOT,
+            .usd_per_month = plan->front.spot.usd_per_month,
+            .inside = slo->spikes_only ? plan->front.spot.spike_inside : plan->front.spot.inside};
+    tr_front_make(points, n, &plan->front);
+}
+
+/* The pick's nodes as spot nodes: each is taken back at random, and replaced. */
+static int run_spot(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err)
+{
+    const struct tr_candidate *c = &plan->candidates[plan->pick];
+    const struct tr_scenario *s = plan->scenario;
+    struct tr_policy policy = {c->nodes, c->nodes, 1, s->autoscaler.unneeded_ns};
+    struct tr_scaling scaling;
+    struct tr_sim_result result;
+    if (isnan(c->node->spot_usd_per_h) || isnan(c->node->spot_interrupts_per_h) ||
+        tr_candidate_router(c, &s->workload) == TR_ROUTE_TENANT || tr_evaluate_turns(c))
+        return TR_OK;
+    tr_policy_scaling(c, s, &policy, &scaling);
+    scaling.hpa.min_replicas = scaling.hpa.max_replicas =
+        c->nodes * c->node->gpus * c->arrangement.n_pods;
+    scaling.node.interrupts_per_h = c->node->spot_interrupts_per_h;
+    int rc = tr_evaluate_elastic(c, ev, &scaling, &result, err);
+    if (rc == TR_OK) {
+        struct tr_policy_run *spot = &plan->front.spot;
+        plan->front.has_spot = true;
+        spot->policy = policy;
+        tr_policy_read(spot, c, s, ev->spikes, &result);
+        spot->usd_per_month = spot->nodes_mean * c->node->spot_usd_per_h * TR_HOURS_PER_MONTH;
+    }
+    tr_sim_result_free(&result);
+    return rc;
 }
 
 int tr_front_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err)
@@ -190,6 +227,8 @@ int tr_front_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr
     job.ev.effort = (struct tr_effort){.sample = {SAMPLE, SAMPLE_T}};
     size_t n = plan->opts.quick ? 0 : choose(&job);
     int rc = tr_stage_run(&stage, n, err);
+    if (rc == TR_OK && !plan->opts.quick)
+        rc = run_spot(plan, ev, err);
     if (rc == TR_OK)
         collect(&job, n);
     return rc;

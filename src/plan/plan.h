@@ -17,7 +17,6 @@
 #include <tranche/plan.h>
 #include <tranche/simulate.h>
 
-#include "plan/autoscale.h"
 #include "plan/cost.h"
 #include "scenario/scenario.h"
 #include "plan/victim.h"

@@ -85,6 +85,8 @@ void tr_report_autoscale(struct tr_str *out, const struct tr_plan *plan)
     for (int i = 0; i < plan->n_scaled; i++) {
         const struct tr_autoscaled *x = &plan->scaled[i];
         const struct tr_candidate *c = &plan->candidates[x->candidate];
+        if (!x->found && x->candidate != plan->pick)
+            continue; /* left when it could not be the cheapest */
         print_run(&t, plan, c, &x->best, x->found ? "" : x->best.meets ? "no cheaper" : "misses");
         for (size_t d = 0; d < plan->scenario->n_unneeded; d++)
             if (x->delay[d].policy.unneeded_ns != x->best.policy.unneeded_ns)

@@ -116,7 +116,23 @@ static void the_front_of_a_plan(void **state)
     }
     assert_true(below && at && f->points[f->n - 1].nodes > pick);
     assert_says(plan, "What " A100 " costs reserved is not known (cluster.price.reserved).");
-    assert_says(plan, "spot is not on the front");
+    assert_false(f->has_spot); /* how often they are taken back is not known */
+    assert_says(plan, "(cluster.price.interruptions), so that spot is not on the front");
+    plan_free(plan);
+}
+
+/* Spot nodes that are taken back all the time lose requests, cheap as they are; what is not known
+ * of them is said. */
+static void spot_nodes_are_taken_back(void **state)
+{
+    (void)state;
+    struct tr_plan *plan = full_plan(A100 ", price: {spot: 0.5, interruptions: 20/h}");
+    const struct tr_front *f = &plan->front;
+    const struct tr_candidate *c = &plan->candidates[plan->pick];
+    assert_true(f->has_spot && f->spot.usd_per_month > 0);
+    assert_true(f->spot.inside <
+                (double)c->result.outcome.inside_all / (double)c->result.outcome.offered);
+    assert_says(plan, "As spot nodes, each taken back 20 times an hour");
     plan_free(plan);
 }
 
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(what_costs_more_for_less_is_not_on_the_front),
         cmocka_unit_test(the_knee_is_farthest_above_the_chord),
         cmocka_unit_test(the_front_of_a_plan),
+        cmocka_unit_test(spot_nodes_are_taken_back),
         cmocka_unit_test(reserved_is_on_the_front),
         cmocka_unit_test(no_price_no_front),
     };
