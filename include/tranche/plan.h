@@ -17,6 +17,7 @@ struct tr_plan_opts {
     bool quick;    /* shorter capacity runs, and a sample of each fleet's GPUs: seconds */
     bool flips;    /* look for what would flip the answer, by simulation */
     int draws;     /* of constants and traffic, by which the best are compared; 0: none */
+    bool brief;    /* what decides the pick only: no front of cost, no victims of neighbours */
     struct tr_progress progress;
 };
 

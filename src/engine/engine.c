@@ -88,9 +88,10 @@ void engine_detach(struct tr_engine *e, uint32_t i, enum leaving how)
         return;
     }
     list_remove(e, &e->running, i);
-    int32_t blocks = r->state == PREFILL ? blocks_full(r->computed) : published(e, r, r->computed);
+    int32_t blocks =
+        r->state == PREFILL ? r->computed / TR_BLOCK_TOK : published(e, r, r->computed);
     if (how == DONE)
-        blocks = blocks_full(r->prompt + r->output - 1);
+        blocks = (r->prompt + r->output - 1) / TR_BLOCK_TOK;
     reuse_free(e, i, blocks, how == AGAIN);
 }
 

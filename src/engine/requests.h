@@ -89,15 +89,9 @@ struct tr_engine {
     struct tr_engine_stats stats;
 };
 
-/* Full blocks that tokens fill, and blocks that they take: unsigned, so that it is a shift. */
-static inline int32_t blocks_full(int32_t tokens)
-{
-    return (int32_t)((uint32_t)tokens / TR_BLOCK_TOK);
-}
-
 static inline int32_t blocks_of(int32_t tokens)
 {
-    return blocks_full(tokens + TR_BLOCK_TOK - 1);
+    return (tokens + TR_BLOCK_TOK - 1) / TR_BLOCK_TOK;
 }
 
 /* Blocks without a hash are taken first, then those that have been free for longest. */
@@ -294,7 +288,7 @@ static inline int32_t published(const struct tr_engine *e, const struct request 
                                 int32_t computed)
 {
     int32_t early_tok = e->updates >= r->early ? TR_MIN(computed, r->early_tok) : 0;
-    return blocks_full(TR_MAX(r->known, TR_MAX(computed - e->cfg.async, early_tok)));
+    return TR_MAX(r->known, TR_MAX(computed - e->cfg.async, early_tok)) / TR_BLOCK_TOK;
 }
 
 void reuse_grow(struct tr_engine *e, uint32_t i);

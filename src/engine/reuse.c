@@ -14,15 +14,15 @@ static bool span_of(const struct request *r, int32_t k, struct span *span)
     int32_t n = r->chain.n, begin_tok = k > 0 && k <= n ? run[k - 1].end_tok : 0;
     if (k < n) {
         *span = (struct span){.key = run[k].key << 1,
-                              .from = blocks_full(begin_tok),
-                              .to = blocks_full(run[k].end_tok)};
+                              .from = begin_tok / TR_BLOCK_TOK,
+                              .to = run[k].end_tok / TR_BLOCK_TOK};
         return true;
     }
     if (k > n || !r->own_key || begin_tok == TR_CHAIN_OPEN)
         return false;
     *span = (struct span){.key = (uint64_t)r->id << 1 | 1,
-                          .from = blocks_full(begin_tok),
-                          .to = blocks_full(TR_CHAIN_OPEN)};
+                          .from = begin_tok / TR_BLOCK_TOK,
+                          .to = TR_CHAIN_OPEN / TR_BLOCK_TOK};
     return true;
 }
 
@@ -101,7 +101,7 @@ void reuse_grow(struct tr_engine *e, uint32_t i)
     struct span last = {0}, s;
     for (int32_t k = 0; span_of(r, k, &s); k++)
         last = s;
-    if (last.to != blocks_full(TR_CHAIN_OPEN))
+    if (last.to != TR_CHAIN_OPEN / TR_BLOCK_TOK)
         return;
     uint32_t entry = prefix_find(&e->prefix, last.key, true), head;
     head = e->prefix.entry[entry].growers;
@@ -134,7 +134,7 @@ void reuse_grown(struct tr_engine *e, uint32_t i)
 int32_t reuse_find(struct tr_engine *e, uint32_t i, int32_t *idle)
 {
     const struct request *r = &e->req[i];
-    int32_t most = blocks_full(r->known - 1), found = 0;
+    int32_t most = (r->known - 1) / TR_BLOCK_TOK, found = 0;
     struct span s;
     for (int32_t k = 0; found < most && span_of(r, k, &s); k++) {
         if (s.from == s.to)
@@ -164,10 +164,11 @@ void reuse_publish(struct tr_engine *e, uint32_t i, int32_t blocks)
 {
     struct request *r = &e->req[i];
     struct span s;
-    for (int32_t k = 0; next_span(r, blocks, &k, &s); r->hashed = s.to) {
-        uint32_t entry = prefix_find(&e->prefix, s.key, true);
-        catch_up(e, entry);
-        prefix_publish(&e->prefix, entry, r->hashed, s.to, &r->pieces);
+    for (int32_t k = 0; next_span(r, blocks, &k, &s);) {
+        uint32_t entry = prefix_find(&e->prefix, s.key, false);
+        if (entry != NONE)
+            catch_up(e, entry);
+        publish(e, r, s.to);
     }
 }
 

@@ -104,7 +104,7 @@ static void prefill_chunk(struct tr_engine *e, struct tr_step *step, uint32_t i,
     step->chunks++;
     e->stats.prefill_tok += q;
     if (r->chain.n > 0 || r->own_key)
-        reuse_publish(e, i, blocks_full(r->computed));
+        reuse_publish(e, i, r->computed / TR_BLOCK_TOK);
     if (r->computed < r->known) {
         e->stats.partial_chunks++;
         return;
@@ -225,7 +225,7 @@ static bool running_walk(struct tr_engine *e, struct tr_step *step)
         budget -= q;
         r->chunk = decode ? 0 : q;
         if (!decode && (r->chain.n > 0 || r->own_key))
-            reuse_publish(e, i, blocks_full(r->computed + q));
+            reuse_publish(e, i, (r->computed + q) / TR_BLOCK_TOK);
     }
     int64_t turn = i == NONE ? TR_TIME_NEVER : e->turn; /* the last to have had one */
     for (i = e->running.head; i != NONE; i = e->req[i].next) {

@@ -83,9 +83,9 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     tr_rank_all(plan);
     if (rc == TR_OK)
         rc = tr_autoscale_run(plan, &ev, err);
-    if (rc == TR_OK)
+    if (rc == TR_OK && !opts->brief)
         rc = tr_front_run(plan, &ev, err);
-    if (rc == TR_OK)
+    if (rc == TR_OK && !opts->brief)
         rc = tr_victims_run(plan, &ev, err);
     if (rc == TR_OK)
         rc = tr_draws_run(plan, &ev, err);

@@ -21,8 +21,9 @@ int64_t tr_pools_alone(const struct tr_pools *p, int workload)
     if (alone->pick < 0)
         return TR_NO_COST;
     const struct tr_candidate *c = &alone->candidates[alone->pick];
-    if (p->priced && tr_rank_cost(c) != c->usd_per_month) /* its nodes come and go */
-        return (int64_t)(tr_rank_cost(c) * 1e6 + 0.5);
+    const struct tr_policy_run *scaled = tr_pools_scaled(p, workload);
+    if (p->priced && scaled != NULL)
+        return (int64_t)(scaled->usd_per_month * 1e6 + 0.5);
     return tr_pools_cost(p, c->node, c->nodes);
 }
 
@@ -37,6 +38,15 @@ static int64_t apart(const struct tr_pools *p, uint32_t members)
         sum += cost;
     }
     return sum;
+}
+
+const struct tr_policy_run *tr_pools_scaled(const struct tr_pools *p, int workload)
+{
+    const struct tr_plan *alone = p->member[workload].alone;
+    for (int i = 0; i < alone->n_scaled; i++)
+        if (alone->scaled[i].candidate == alone->pick && alone->scaled[i].found)
+            return &alone->scaled[i].best;
+    return NULL;
 }
 
 const struct tr_pool *tr_pools_group(const struct tr_pools *p, uint32_t members)
@@ -83,6 +93,7 @@ static int plan_alone(struct tr_pools *p, int i, struct tr_err *err)
                           ALONE_PART * (i + 1) / p->n};
     opts.flips = false;
     opts.draws = 0;
+    opts.brief = true;
     opts.seed = seed_of(p, m->view.workload.name);
     opts.progress.report = p->opts.progress.report != NULL ? report : NULL;
     opts.progress.arg = &piece;

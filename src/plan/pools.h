@@ -50,10 +50,11 @@ struct tr_pool {
     int64_t bound; /* without a way: none costs less than this */
     struct tr_sim_result result;
     int sampled_gpus; /* 0: all were simulated */
-    /* Of a guaranteed member: the share inside its worst objective while its neighbours saturate. */
+    /* Of a guaranteed member: the share inside its worst objective while its neighbours saturate.
+     */
     double saturated[TR_MAX_WORKLOADS];
-    int tried; /* ways and sizes simulated */
-    char why[320];    /* why they are better apart */
+    int tried;     /* ways and sizes simulated */
+    char why[320]; /* why they are better apart */
 };
 
 /* A workload as a group sees it. */
@@ -161,6 +162,8 @@ int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_
 int64_t tr_pools_cost(const struct tr_pools *p, const struct tr_node_type *node, int nodes);
 /* What a workload costs alone; TR_NO_COST: nothing meets its objective. */
 int64_t tr_pools_alone(const struct tr_pools *p, int workload);
+/* The policy under which a lone workload's nodes come and go; NULL: they stay. */
+const struct tr_policy_run *tr_pools_scaled(const struct tr_pools *p, int workload);
 /* A group that was asked for; NULL: it was not. */
 const struct tr_pool *tr_pools_group(const struct tr_pools *p, uint32_t members);
 

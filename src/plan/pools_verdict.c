@@ -54,8 +54,12 @@ static void add_partition(struct tr_pools *p, struct tr_str *out, const struct t
         if (lone(members)) {
             const struct tr_plan *alone = p->member[__builtin_ctz(members)].alone;
             const struct tr_candidate *c = &alone->candidates[alone->pick];
-            tr_str_printf(out, "%d x %s (%s %s)", c->nodes, c->node->name, c->arrangement.text,
-                          c->precision->name);
+            const struct tr_policy_run *scaled = tr_pools_scaled(p, __builtin_ctz(members));
+            if (scaled != NULL)
+                tr_str_printf(out, "%d to ", scaled->policy.min_nodes);
+            tr_str_printf(out, "%d x %s (%s %s)",
+                          scaled != NULL ? scaled->policy.max_nodes : c->nodes, c->node->name,
+                          c->arrangement.text, c->precision->name);
         } else {
             const struct tr_pool *pool = tr_pools_group(p, members);
             tr_str_printf(out, "%d x %s (%s)", pool->nodes, pool->stand.node->name,
@@ -128,6 +132,28 @@ static void say_proof(struct tr_pools *p)
             100 * (double)(a->best[0].cost - a->bound) / (double)a->best[0].cost);
 }
 
+/* Lone ones may be autoscaled. */
+static void say_scaled(struct tr_pools *p)
+{
+    const struct tr_partition *best = &p->answer.best[0];
+    for (int g = 0; g < best->n; g++) {
+        int i = __builtin_ctz(best->group[g]);
+        const struct tr_plan *alone = p->member[i].alone;
+        const struct tr_policy_run *r = lone(best->group[g]) ? tr_pools_scaled(p, i) : NULL;
+        char usd[32], fixed[32];
+        if (r == NULL)
+            continue;
+        const struct tr_candidate *c = &alone->candidates[alone->pick];
+        say(p,
+            "Behind the cluster autoscaler %s costs %s, %.0f %% less than %d nodes all the time "
+            "(%s): %.1f nodes in the mean. --workload %s has the policies.",
+            p->member[i].view.workload.name, tr_verdict_money(usd, r->usd_per_month),
+            100 * (1 - r->usd_per_month / c->usd_per_month), c->nodes,
+            tr_verdict_money(fixed, c->usd_per_month), r->nodes_mean,
+            p->member[i].view.workload.name);
+    }
+}
+
 /* Why a shared pool does not grow and shrink. */
 static void say_fixed(struct tr_pools *p)
 {
@@ -198,6 +224,7 @@ void tr_pools_verdict(struct tr_pools *p)
     say_pick(p);
     say_runner_up(p);
     say_proof(p);
+    say_scaled(p);
     say_fixed(p);
     say_guarantees(p);
     for (int i = 0; i < p->n; i++)

@@ -73,22 +73,22 @@ static bool takes_turns(const struct tr_stand *s)
     return false;
 }
 
-/* How many GPUs stand for all, as for a lone workload (evaluate.c): so many that each workload's
- * requests on them are those of the sample. */
+/* How many GPUs stand for all, as for a lone workload (evaluate.c): so many that they see the
+ * requests of the sample, and of each workload a tenth of that, or all it has. */
 static int sample_of(const struct tr_pools *p, const struct tr_stand_run *run, int64_t wanted)
 {
-    int gpus = run->nodes * run->stand->node->gpus, sample = 1;
+    int64_t gpus = (int64_t)run->nodes * run->stand->node->gpus, sample = 1, total = 0;
     for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
         const struct tr_member *m = &p->member[__builtin_ctz(bits)];
         enum tr_router router = router_of(run->stand, &m->view.workload);
-        int64_t requests = m->alone->spikes.requests;
+        int64_t requests = m->alone->spikes.requests, least = TR_MIN(wanted / 10, requests);
         if (wanted == 0 || router == TR_ROUTE_LEAST_REQUESTS || router == TR_ROUTE_TENANT ||
             m->view.workload.slo.spikes_only)
-            return gpus;
-        int64_t n = (TR_MIN(wanted, requests) * gpus + requests - 1) / requests;
-        sample = (int)TR_MIN(TR_MAX(n, sample), gpus);
+            return (int)gpus;
+        sample = TR_MAX(sample, (least * gpus + requests - 1) / requests);
+        total += requests;
     }
-    return sample;
+    return (int)TR_MIN(TR_MAX(sample, (wanted * gpus + total - 1) / total), gpus);
 }
 
 /* ---- judging -------------------------------------------------------------------------------- */

@@ -119,17 +119,30 @@ static void pool_columns(struct tr_table *t)
     tr_table_column(t, TR_RIGHT, slo, "\np95");
 }
 
+/* "16", or "2 to 16" where they come and go. */
+static const char *nodes_of(char buf[TR_SHOW], const struct tr_pools *p, int i)
+{
+    const struct tr_plan *alone = p->member[i].alone;
+    const struct tr_policy_run *scaled = tr_pools_scaled(p, i);
+
+    if (scaled)
+        snprintf(buf, TR_SHOW, "%d to %d", scaled->policy.min_nodes, scaled->policy.max_nodes);
+    else
+        snprintf(buf, TR_SHOW, "%d", alone->candidates[alone->pick].nodes);
+    return buf;
+}
+
 /* A pool's own cells, in its first row. */
-static void pool_cells(struct tr_table *t, const struct tr_pools *p, int number, int nodes,
-                       const struct tr_node_type *node, const char *arrangement)
+static void pool_cells(struct tr_table *t, const struct tr_pools *p, int number, const char *nodes,
+                       const struct tr_node_type *node, const char *arrangement, double usd)
 {
     char a[TR_SHOW], letter[TR_SHOW];
 
     tr_table_cell(t, "%d", number);
-    tr_table_cell(t, "%d", nodes);
+    tr_table_cell(t, "%s", nodes);
     tr_table_cell(t, "%s", tr_show_node_letter(letter, p->scenario, node));
     tr_table_cell(t, "%s", arrangement);
-    tr_table_cell(t, "%s", tr_show_num(a, nodes * node->usd_per_h * TR_HOURS_PER_MONTH));
+    tr_table_cell(t, "%s", tr_show_num(a, usd));
 }
 
 static void pod_cells(struct tr_table *t, const struct tr_workload *w, int pods,
@@ -158,10 +171,20 @@ static void print_lone(struct tr_table *t, const struct tr_pools *p, int number,
     const struct tr_workload *w = workload_of(p, i);
     const struct tr_candidate *c = &alone->candidates[alone->pick];
 
-    pool_cells(t, p, number, c->nodes, c->node, c->arrangement.text);
+    const struct tr_policy_run *scaled = tr_pools_scaled(p, i);
+    char a[TR_SHOW];
+
+    pool_cells(t, p, number, nodes_of(a, p, i), c->node, c->arrangement.text,
+               scaled ? scaled->usd_per_month : c->usd_per_month);
     tr_table_cell(t, "%s", w->name);
     pod_cells(t, w, c->arrangement.n_pods, c, 0);
-    add_latencies(t, &c->result.outcome, &w->slo);
+    if (!scaled) {
+        add_latencies(t, &c->result.outcome, &w->slo);
+        return;
+    }
+    tr_table_cell(t, "%s", tr_show_percent(a, scaled->inside));
+    tr_table_cell(t, "-");
+    tr_table_cell(t, "-");
 }
 
 /* Of one workload in a shared pool: its pods by kind, the first row with what became of it. */
@@ -185,9 +208,11 @@ static void print_member(struct tr_table *t, const struct tr_pools *p, const str
             }
         if (met)
             continue;
+        char nodes[TR_SHOW];
+        snprintf(nodes, sizeof nodes, "%d", pool->nodes);
         if (*first)
-            pool_cells(t, p, number, pool->nodes, pool->stand.node,
-                       pool->stand.layout.arrangement.text);
+            pool_cells(t, p, number, nodes, pool->stand.node, pool->stand.layout.arrangement.text,
+                       pool->nodes * pool->stand.node->usd_per_h * TR_HOURS_PER_MONTH);
         else
             for (int k = 0; k < 5; k++)
                 tr_table_cell(t, "%s", "");
@@ -260,15 +285,16 @@ static void print_alone(struct tr_str *out, const struct tr_pools *p)
             continue;
         }
         const struct tr_candidate *c = &alone->candidates[alone->pick];
-        tr_table_cell(&t, "%d", c->nodes);
+        const struct tr_policy_run *scaled = tr_pools_scaled(p, i);
+        tr_table_cell(&t, "%s", nodes_of(a, p, i));
         tr_table_cell(&t, "%s", tr_show_node_letter(letter, p->scenario, c->node));
         tr_table_cell(&t, "%s", c->arrangement.text);
         tr_table_cell(&t, "%s", workload_of(p, i)->server ? "" : c->precision->name);
         tr_table_cell(&t, "%s", tr_show_num(a, c->capacity_rps));
-        tr_table_cell(&t, "%s", tr_show_num(a, c->usd_per_month));
-        tr_table_cell(
-            &t, "%s",
-            tr_show_percent(a, worst_inside(&c->result.outcome, &workload_of(p, i)->slo)));
+        tr_table_cell(&t, "%s", tr_show_num(a, scaled ? scaled->usd_per_month : c->usd_per_month));
+        double inside =
+            scaled ? scaled->inside : worst_inside(&c->result.outcome, &workload_of(p, i)->slo);
+        tr_table_cell(&t, "%s", tr_show_percent(a, inside));
         tr_table_cell(&t, "%s", c->beyond_max ? "above max" : "");
     }
     if (t.n_cells > 0)

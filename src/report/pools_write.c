@@ -19,8 +19,10 @@ static void add_names(struct tr_json *j, const struct tr_pools *p, uint32_t memb
 
 /* ---- workloads ------------------------------------------------------------------------------ */
 
-static void add_alone(struct tr_json *j, const struct tr_plan *alone)
+static void add_alone(struct tr_json *j, const struct tr_pools *p, int i)
 {
+    const struct tr_plan *alone = p->member[i].alone;
+    const struct tr_policy_run *scaled = tr_pools_scaled(p, i);
     if (alone->pick < 0) {
         tr_json_null(j, "alone");
         return;
@@ -33,6 +35,18 @@ static void add_alone(struct tr_json *j, const struct tr_plan *alone)
     tr_json_bool(j, "beyond_max", c->beyond_max);
     tr_json_num(j, "usd_per_month", c->usd_per_month);
     tr_json_num(j, "capacity_per_s", c->capacity_rps);
+    if (scaled) {
+        tr_json_begin(j, "autoscaled", '{');
+        tr_json_int(j, "min_nodes", scaled->policy.min_nodes);
+        tr_json_int(j, "max_nodes", scaled->policy.max_nodes);
+        tr_json_num(j, "target", scaled->policy.target);
+        tr_json_num(j, "nodes_mean", scaled->nodes_mean);
+        tr_json_num(j, "inside_all_share", scaled->inside);
+        tr_json_num(j, "usd_per_month", scaled->usd_per_month);
+        tr_json_end(j);
+    } else {
+        tr_json_null(j, "autoscaled");
+    }
     tr_report_json_result(j, &c->result, c->label, slo);
     tr_json_end(j);
 }
@@ -56,7 +70,7 @@ static void add_workloads(struct tr_json *j, const struct tr_pools *p)
         tr_report_json_traffic(j, &alone->stats);
         tr_json_num(j, "peak_minute_per_s", alone->spikes.peak_rate);
         tr_report_json_objectives(j, &w->slo);
-        add_alone(j, alone);
+        add_alone(j, p, i);
         tr_json_end(j);
     }
     tr_json_end(j);

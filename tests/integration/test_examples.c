@@ -2,7 +2,7 @@
  * derives by hand: winner, runner-up and figures, each with the tolerance of its derivation.
  *
  *   test_examples          those that take seconds
- *   test_examples days     those that simulate whole days
+ *   test_examples days     those that simulate whole days, or several workloads
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../unit/plan_fixture.h"
+#include "plan/pools.h"
 
 enum figure {
     NODES,        /* of the smallest fleet */
@@ -141,6 +142,36 @@ static void verdict_is_that_of_the_hand(void **state)
     plan_free(plan);
 }
 
+/* Of several workloads: who shares with whom, and how many nodes each pool has. */
+static void pools_are_those_of_the_hand(void **state)
+{
+    struct tr_scenario *s = NULL;
+    struct tr_plan *plan = NULL;
+    struct tr_err err = {0};
+    char path[512];
+    (void)state;
+    snprintf(path, sizeof path, "%s/examples/aks-chatbot-final.yaml", getenv("TRANCHE_ROOT"));
+    if (tr_scenario_load(path, NULL, &s, &err) != 0 ||
+        tr_plan_run(s, &(struct tr_plan_opts){.quick = true}, &plan, &err) != 0)
+        fail_msg("%s", err.text);
+    const struct tr_pools *p = plan->pools;
+    const struct tr_candidate *chat = &p->member[0].alone->candidates[p->member[0].alone->pick];
+    assert_true(plan->meets);
+    assert_int_equal(p->answer.best[0].n, 2);
+    assert_int_equal(p->answer.best[0].group[0], 1);    /* chat */
+    assert_int_equal(p->answer.best[0].group[1], 0x1e); /* all others */
+    assert_string_equal(chat->arrangement.text, "whole");
+    print_message("# aks-chatbot-final, chat: %d nodes, by hand 17\n", chat->nodes);
+    assert_near(chat->nodes, 17, 0.20);
+    for (int i = 1; i < p->n; i++)
+        assert_int_equal(p->member[i].alone->candidates[p->member[i].alone->pick].nodes, 1);
+    const struct tr_pool *small = tr_pools_group(p, 0x1e);
+    assert_string_equal(small->stand.layout.arrangement.text, "timeslice:4");
+    assert_int_equal(small->nodes, 1);
+    assert_true(p->answer.bound == p->answer.best[0].cost);
+    plan_free(plan);
+}
+
 /* Under a sanitizer an example takes ten times as long: there, the two short ones stand for all. */
 #ifdef __SANITIZE_ADDRESS__
 #define FIRST_HOUR 2
@@ -158,8 +189,10 @@ static void fill(struct CMUnitTest *tests, const struct example *list, size_t n)
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest days[TR_LEN(of_days)], hours[TR_LEN(of_hours) - FIRST_HOUR];
+    struct CMUnitTest days[TR_LEN(of_days) + 1], hours[TR_LEN(of_hours) - FIRST_HOUR];
     fill(days, of_days, TR_LEN(of_days));
+    days[TR_LEN(of_days)] =
+        (struct CMUnitTest){.name = "aks-chatbot-final", .test_func = pools_are_those_of_the_hand};
     fill(hours, of_hours + FIRST_HOUR, TR_LEN(hours));
     if (argc == 2 && strcmp(argv[1], "days") == 0)
         return cmocka_run_group_tests(days, NULL, NULL);
