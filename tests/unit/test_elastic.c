@@ -312,6 +312,49 @@ static void what_outlasts_the_grace_is_lost(void **state)
     free(k.record);
 }
 
+/* Two pods know a prompt. The second ends at 30 s; at 40 s six requests come, which the sync of 60
+ * s sees; the node is still there, and the new pod in the old slot is ready at 110 s. It has to
+ * learn the prompt again. */
+static void a_new_pod_has_a_cold_cache(void **state)
+{
+    (void)state;
+    static const int cached[] = {0, 0, 144, 144, 144, 0};
+    struct tr_scaling s = scaling(1, 1, 2);
+    struct tr_fleet_config c = config(&s, 1);
+    struct kept k;
+    int64_t events = 0;
+    s.hpa.stabilization_ns = 0;
+    c.replicas = 2;
+    c.workload[0].router = TR_ROUTE_ROUND_ROBIN;
+    c.device[0].engine.enable_prefix_caching = true;
+    kept_open(&k, 12);
+    struct tr_fleet *f = tr_fleet_new(&c, kept_sink, &k);
+    for (int i = 0; i < 12; i++) {
+        bool knows = i < 4 || i >= 10;
+        struct tr_fleet_request q = {.engine = {.id = i,
+                                                .arrival_ns = (i < 4    ? 1 + i
+                                                               : i < 10 ? 40
+                                                                        : 100 + i) *
+                                                              S,
+                                                .prompt_tok = 160,
+                                                .output_tok = knows ? 2 : 900,
+                                                .chain = {.n = knows, .own = {{9, 160}}}},
+                                     .session = -1};
+        tr_fleet_send(f, &q, &events);
+    }
+    tr_fleet_advance(f, TR_TIME_NEVER);
+    assert_at(f, 30, 2, 2, 1, 1);
+    assert_at(f, 60, 2, 2, 2, 1);
+    assert_at(f, 110, 2, 2, 2, 2);
+    for (int i = 0; i < 6; i++) {
+        const struct tr_record *r = &k.record[i < 4 ? i : i + 6];
+        assert_int_equal(r->pod, i % 2);
+        assert_int_equal(r->cached_tok, cached[i]);
+    }
+    tr_fleet_free(f);
+    free(k.record);
+}
+
 /* Two pods on node 0, one on node 1: the crowded node gives first, of its two the higher number. */
 static void the_crowded_node_gives_a_pod(void **state)
 {
@@ -406,6 +449,37 @@ static void an_interruption_takes_what_is_under_way(void **state)
     /* 30 s until the old one is gone, 120 to the GPUs, 50 to the image, 50 to be ready. */
     assert_int_equal(k.record[2].sent_ns, notice_ns + 250 * S);
     assert_int_equal(tr_fleet_stats(f, 0).scale.lost_to_interruptions, 1);
+    tr_fleet_free(f);
+    free(k.record);
+}
+
+/* A pod that ends since 30 s and has until 130 is on a node whose notice comes at 40: it has until
+ * 70. */
+static void an_interruption_cuts_the_grace_short(void **state)
+{
+    (void)state;
+    struct tr_scaling s = scaling(1, 1, 2);
+    struct tr_fleet_config c = config(&s, 1);
+    struct kept k;
+    uint64_t stream = tr_rng_stream("spot", 0, 0);
+    while (tr_rng_exp(c.seed, stream, 0) < 10 * tr_rng_exp(c.seed, stream, 1))
+        c.seed++; /* node 0 outlives node 1 by far */
+    s.node.interrupts_per_h = tr_rng_exp(c.seed, stream, 1) * 3600 / 40;
+    s.hpa.stabilization_ns = 0;
+    s.hpa.target = 100;
+    s.pod.grace_ns = 100 * S;
+    c.replicas = 2;
+    c.workload[0].router = TR_ROUTE_ROUND_ROBIN;
+    kept_open(&k, 2);
+    struct tr_fleet *f = tr_fleet_new(&c, kept_sink, &k);
+    for (int id = 0; id < 2; id++)
+        send_at(f, id, 10 * S, 1000);
+    tr_fleet_advance(f, 120 * S);
+    struct tr_scale_stats t = tr_fleet_stats(f, 0).scale;
+    assert_int_equal(k.record[0].status, TR_DONE);
+    assert_int_equal(k.record[1].status, TR_ABORTED);
+    assert_true(t.lost_to_interruptions == 1 && t.lost_to_drains == 0);
+    assert_true(fabs(t.pod_ending_s - 40) < 1e-6);
     tr_fleet_free(f);
     free(k.record);
 }
@@ -518,7 +592,7 @@ static struct tr_scaling random_scaling(struct draw *d, int pods)
     s.node.interrupts_per_h = (double)between(d, 0, 2) * 20;
     s.pod.weights_ns = between(d, 0, 10) * S;
     s.pod.warm_ns = between(d, 0, 2) * S;
-    s.pod.grace_ns = between(d, 0, 20) * S;
+    s.pod.grace_ns = between(d, 0, 60) * S;
     return s;
 }
 
@@ -602,10 +676,12 @@ int main(void)
         cmocka_unit_test(a_client_gives_up_at_the_gateway),
         cmocka_unit_test(a_pod_drains_within_its_grace),
         cmocka_unit_test(what_outlasts_the_grace_is_lost),
+        cmocka_unit_test(a_new_pod_has_a_cold_cache),
         cmocka_unit_test(the_crowded_node_gives_a_pod),
         cmocka_unit_test(a_cloud_without_capacity_gives_no_node),
         cmocka_unit_test(spot_nodes_are_interrupted_at_their_rate),
         cmocka_unit_test(an_interruption_takes_what_is_under_way),
+        cmocka_unit_test(an_interruption_cuts_the_grace_short),
         cmocka_unit_test(sessions_move_only_to_the_new_pod),
         cmocka_unit_test(without_room_to_change_it_is_the_fixed_fleet),
         cmocka_unit_test(every_request_has_one_end),

@@ -443,6 +443,90 @@ static void progress_counts_every_request(void **state)
     tr_source_close(src);
 }
 
+/* ---- fleets that change size ------------------------------------------------------------------
+ */
+
+static struct tr_scaling scaling(int min_nodes, int max_nodes)
+{
+    struct tr_scaling s;
+    tr_scaling_defaults(&s, 1, max_nodes);
+    s.hpa.min_replicas = s.autoscaler.min_nodes = min_nodes;
+    s.hpa.stabilization_ns = 30 * S;
+    s.hpa.target = 3;
+    s.autoscaler.unneeded_ns = s.autoscaler.delay_after_add_ns = 20 * S;
+    s.node = (struct tr_node_life){.vm_ns = 20 * S, .driver_ns = 5 * S, .image_ns = 5 * S};
+    s.pod = (struct tr_pod_life){.weights_ns = 4 * S, .warm_ns = S, .grace_ns = 30 * S};
+    return s;
+}
+
+/* A minute of little, two of much, three of little. */
+static struct tr_source *hill(double low, double high, uint64_t seed)
+{
+    const struct tr_knot *k =
+        knots(6, 0.0, low, 60.0, low, 60.001, high, 180.0, high, 180.001, low, 360.0, low);
+    return source(k, 6, 360, 0, varied(300), varied(60), seed);
+}
+
+static void an_elastic_fleet_follows_its_traffic(void **state)
+{
+    (void)state;
+    struct tr_scaling sc = scaling(1, 6);
+    struct tr_sim_config cfg = config(1, 1, 4, &slo);
+    struct tr_source *src = hill(10, 120, 3);
+    cfg.fleet.scaling = &sc;
+    cfg.fleet.device[0].engine.ttft_limit_ns = slo.objective[0].limit_ns;
+    cfg.fleet.device[0].engine.timeout_ns = 20 * S;
+    struct tr_sim_result r = run(&cfg, src), again = run(&cfg, src);
+    const struct tr_scale_stats *t = &r.fleet.scale;
+    assert_int_equal(r.outcome.offered, r.arrivals);
+    assert_true(t->span_s >= 360 && t->span_s < 400);
+    assert_true(t->wanted_max > 2 && t->ready_max > 2 && t->removals > 0);
+    /* More than the least would cost, less than the most. */
+    assert_true(t->node_hours * 3600 > 1.2 * t->span_s);
+    assert_true(t->node_hours * 3600 < 0.8 * 6 * t->span_s);
+    /* Whoever came while the fleet was catching up knows why it waited. */
+    assert_true(r.outcome.missed[TR_CAUSE_STARTUP] > 1000);
+    assert_true(r.outcome.missed[TR_CAUSE_STARTUP] > r.outcome.missed[TR_CAUSE_QUEUE]);
+    assert_int_equal(r.outcome.missed[TR_CAUSE_LOST], t->lost_to_drains);
+    assert_int_equal(r.n_timeline, again.n_timeline);
+    assert_memory_equal(r.timeline, again.timeline, r.n_timeline * sizeof *r.timeline);
+    assert_memory_equal(&r.fleet, &again.fleet, sizeof r.fleet);
+    assert_memory_equal(r.outcome.missed, again.outcome.missed, sizeof r.outcome.missed);
+    tr_sim_result_free(&r);
+    tr_sim_result_free(&again);
+    tr_source_close(src);
+}
+
+/* As many nodes as the other, always: the same outcome, and their time is paid for to the second in
+ * which the last request left. */
+static void an_elastic_fleet_that_cannot_change_is_the_fixed_one(void **state)
+{
+    (void)state;
+    struct tr_scaling sc = scaling(3, 3);
+    struct tr_sim_config cfg = config(3, 1, 4, &slo);
+    struct tr_source *src = hill(60, 200, 4);
+    struct tr_sim_result fixed = run(&cfg, src);
+    cfg.fleet.gpus = 1;
+    cfg.fleet.scaling = &sc;
+    struct tr_sim_result elastic = run(&cfg, src);
+    const struct tr_outcome *a = &fixed.outcome, *b = &elastic.outcome;
+    assert_int_equal(a->offered, b->offered);
+    assert_int_equal(a->done, b->done);
+    assert_int_equal(a->end_ns, b->end_ns);
+    assert_memory_equal(a->inside, b->inside, sizeof a->inside);
+    assert_memory_equal(a->missed, b->missed, sizeof a->missed);
+    for (int m = 0; m < TR_N_METRICS; m++)
+        assert_true(a->metric[m].sum == b->metric[m].sum);
+    assert_int_equal(fixed.fleet.busy_ns, elastic.fleet.busy_ns);
+    assert_true(elastic.fleet.scale.short_s == 0 && elastic.n_timeline == 1);
+    double end_s = (double)TR_MAX(b->end_ns, 360 * S) / 1e9;
+    double each_s = elastic.fleet.scale.node_hours * 1200;
+    assert_true(each_s >= end_s - 1e-6 && each_s < end_s + 1.001);
+    tr_sim_result_free(&fixed);
+    tr_sim_result_free(&elastic);
+    tr_source_close(src);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +541,8 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_keeps_what_it_has),
         cmocka_unit_test(a_source_without_requests_is_a_run_without_an_answer),
         cmocka_unit_test(progress_counts_every_request),
+        cmocka_unit_test(an_elastic_fleet_follows_its_traffic),
+        cmocka_unit_test(an_elastic_fleet_that_cannot_change_is_the_fixed_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
