@@ -123,13 +123,15 @@ static bool given_target(const struct job *job)
  * inside; of equals the first. */
 static void keep(struct tr_autoscaled *x, const struct tr_policy_run *run, double fixed)
 {
-    bool first = x->best.policy.max_nodes == 0;
-    bool good = run->meets && run->usd_per_month < fixed;
-    bool better = x->found ? good && run->usd_per_month < x->best.usd_per_month
-                           : good || first || run->inside > x->best.inside;
-    if (better)
+    const struct tr_policy_run *best = &x->best;
+    bool first = best->policy.max_nodes == 0, better = run->inside > best->inside;
+    if (run->meets)
+        better = !best->meets || run->usd_per_month < best->usd_per_month;
+    else if (best->meets)
+        better = false;
+    if (first || better)
         x->best = *run;
-    x->found = x->found || good;
+    x->found = x->best.meets && x->best.usd_per_month * (1 + TR_TIE) < fixed;
 }
 
 /* What a policy of candidate c must cost less than to matter: its best, and for those that are not
@@ -259,7 +261,7 @@ static void widen(struct job *job, int from, int to)
     for (int c = from; c < to; c++) {
         struct tr_policy policy = job->scaled[c].best.policy;
         int most = job->plan->scenario->nodes_max;
-        if (!job->scaled[c].found || most <= policy.max_nodes)
+        if (!job->scaled[c].best.meets || most <= policy.max_nodes)
             continue;
         policy.max_nodes = most;
         struct search *s = add_search(job, c, policy);

@@ -47,8 +47,8 @@ struct tr_policy_run {
 /* Of one candidate. */
 struct tr_autoscaled {
     int candidate;
-    bool found; /* some policy keeps the objective for less than the fleet of fixed size */
-    struct tr_policy_run best; /* the cheapest of those; else of what was tried the most inside */
+    bool found; /* the best costs less than the fleet of fixed size by more than a tie */
+    struct tr_policy_run best; /* the cheapest that keeps the objective; else with most inside */
     /* The same policy under each delay of the scenario. */
     struct tr_policy_run delay[TR_MAX_UNNEEDED];
 };

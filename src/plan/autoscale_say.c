@@ -60,6 +60,13 @@ static void say_best(struct tr_plan *plan, const struct tr_autoscaled *x)
             100 * (1 - r->usd_per_month / c->usd_per_month), c->nodes,
             tr_verdict_money(fixed, c->usd_per_month), inside_words(plan, r),
             policy_words(plan, &r->policy), r->nodes_mean, r->short_s);
+    else if (r->meets)
+        tr_verdict_say(
+            plan,
+            "Keep %d nodes all the time: behind the cluster autoscaler %s costs %s, %s %s (%s).",
+            c->nodes, name, tr_verdict_money(usd, r->usd_per_month),
+            r->usd_per_month < c->usd_per_month ? "less than 5 % below" : "no less than",
+            tr_verdict_money(fixed, c->usd_per_month), policy_words(plan, &r->policy));
     else
         tr_verdict_say(
             plan,
