@@ -5,7 +5,7 @@
 #include "bench.h"
 #include "plan/plan.h"
 
-#define POD_RATE  0.6 /* requests/s */
+#define RATE      6 /* requests/s a node */
 #define SECONDS   200
 #define DAY_NODES 40
 
@@ -114,7 +114,8 @@ static int day(struct bench_case *b, const char *text, int runs, struct tr_err *
 
 /* ---- the curve ------------------------------------------------------------------------------- */
 
-static int curve(struct bench_case *b, const char *text, int nodes, int runs, struct tr_err *err)
+static int curve(struct bench_case *b, const char *text, enum tr_router router, int nodes, int runs,
+                 struct tr_err *err)
 {
     struct tr_traffic_spec spec;
     struct tr_knot knot;
@@ -123,25 +124,28 @@ static int curve(struct bench_case *b, const char *text, int nodes, int runs, st
     struct tr_sim_result r = {0};
     char name[96];
     int rc = build(b, SCENARIO("4096"), text, err), pods = b->c.arrangement.n_pods;
+    const char *least = router == TR_ROUTE_LEAST_REQUESTS ? ", least-requests" : "";
     tr_traffic_spec_init(&spec);
-    knot = (struct tr_knot){.rate = POD_RATE * pods * nodes};
+    knot = (struct tr_knot){.rate = RATE * nodes};
     spec.n_knots = 1;
     spec.knots = &knot;
     spec.duration_ns = SECONDS * TR_NS_PER_S;
     spec.prompt = (struct tr_length){.kind = TR_LENGTH_FIXED, .fixed_tok = 300};
     spec.output = (struct tr_length){.kind = TR_LENGTH_FIXED, .fixed_tok = 100};
     if (rc == TR_OK)
+        b->s->workload.router = router;
+    if (rc == TR_OK)
         rc = tr_source_open(&spec, 0, &src, &info, err);
     struct tr_scaling sc = scaling(pods, (nodes + 1) / 2, nodes, 0.5);
     sc.node.vm_ns = sc.node.driver_ns = sc.node.image_ns = 10 * TR_NS_PER_S; /* all in 200 s */
     sc.pod.weights_ns = sc.pod.warm_ns = 10 * TR_NS_PER_S;
     for (int elastic = 0; elastic < 2 && rc == TR_OK; elastic++) {
-        snprintf(name, sizeof name, "%s, %d nodes of %d pods%s", text, nodes, pods,
+        snprintf(name, sizeof name, "%s%s, %d nodes of %d pods%s", text, least, nodes, pods,
                  elastic ? ", elastic" : "");
         rc = measure(b, src, name, nodes, elastic ? &sc : NULL, runs, &r, err);
     }
-    printf("%s, %d nodes, elastic: %" PRId64 " requests, %.0f nodes in the mean, %d at most\n",
-           text, nodes, r.requests, r.fleet.scale.node_hours * 3600 / r.fleet.scale.span_s,
+    printf("%s%s, %d nodes, elastic: %" PRId64 " requests, %.0f nodes in the mean, %d at most\n",
+           text, least, nodes, r.requests, r.fleet.scale.node_hours * 3600 / r.fleet.scale.span_s,
            r.fleet.scale.nodes_max);
     tr_sim_result_free(&r);
     tr_source_close(src);
@@ -159,7 +163,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < TR_LEN(days) && rc == TR_OK; i++)
         rc = day(&b, days[i], runs, &err);
     for (size_t i = 0; i < TR_LEN(sizes) && rc == TR_OK; i++)
-        rc = curve(&b, "timeslice:10 int4", sizes[i], runs, &err);
+        rc = curve(&b, "timeslice:10 int4", TR_ROUTE_RANDOM, sizes[i], runs, &err);
+    for (size_t i = 0; i < TR_LEN(sizes) && rc == TR_OK; i++)
+        rc = curve(&b, "whole", TR_ROUTE_LEAST_REQUESTS, sizes[i], runs, &err);
     if (rc < 0)
         fprintf(stderr, "bench_fleet: %s\n", err.text);
     return rc < 0 ? 1 : 0;

@@ -253,6 +253,7 @@ struct tr_elastic *tr_elastic_new(const struct tr_fleet_config *config, tr_engin
     e->hpa = tr_hpa_new(&l->hpa);
     e->keda = (struct tr_keda){.policy = l->keda, .min_replicas = l->hpa.min_replicas};
     e->autoscaler = tr_autoscaler_new(&l->autoscaler);
+    e->by_load = config->workload[0].router == TR_ROUTE_LEAST_REQUESTS;
     e->route_stream = tr_rng_stream("route", 0, 0);
     find_places(e);
     e->wanted = config->replicas > 0 ? config->replicas : l->hpa.min_replicas;
@@ -283,6 +284,7 @@ void tr_elastic_free(struct tr_elastic *e)
     free(e->pending);
     free(e->ready);
     free(e->held);
+    free(e->least.min);
     free(e->holds);
     free(e->shortages);
     free(e->points);

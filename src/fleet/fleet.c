@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fleet/elastic.h"
+#include "fleet/least.h"
 #include "fleet/route.h"
 #include "num/num.h"
 
@@ -21,8 +22,12 @@ struct tr_fleet {
         int per_gpu, n_pods, own[TR_MAX_PODS]; /* pods of a GPU that serve it; in all */
         uint64_t route_stream;
         int64_t sent;
+        struct tr_least least; /* with least-requests: requests in each of its pods */
+        int *place;            /* with least-requests: of a GPU's pods in own, -1 */
     } service[TR_MAX_WORKLOADS];
     bool stateful; /* some router looks at load */
+    tr_engine_sink *sink;
+    void *sink_arg;
     tr_trace_sink *trace;
     void *trace_arg;
 };
@@ -40,7 +45,48 @@ static void find_pods(struct tr_fleet *f, int w)
     tr_assert(s->per_gpu > 0);
     s->n_pods = s->per_gpu * f->cfg.gpus;
     s->route_stream = tr_rng_stream("route", w, 0);
-    f->stateful = f->stateful || f->cfg.workload[w].router == TR_ROUTE_LEAST_REQUESTS;
+    if (f->cfg.workload[w].router != TR_ROUTE_LEAST_REQUESTS)
+        return;
+    f->stateful = true;
+    s->place = tr_malloc((size_t)f->pods_per_gpu * sizeof *s->place);
+    memset(s->place, -1, (size_t)f->pods_per_gpu * sizeof *s->place);
+    for (int i = 0; i < s->per_gpu; i++)
+        s->place[s->own[i]] = i;
+    tr_least_grow(&s->least, s->n_pods);
+    for (int i = 0; i < s->n_pods; i++)
+        tr_least_set(&s->least, i, 0);
+}
+
+static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
+{
+    if (f->pods_per_gpu == 1) {
+        *ctx = 0;
+        return f->device[pod];
+    }
+    struct place at = f->place[pod % f->pods_per_gpu];
+    *ctx = at.pod;
+    return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
+}
+
+/* A pod has a request more or less: every workload that it serves and that looks sees it. */
+static void load_changed(struct tr_fleet *f, int pod)
+{
+    int ctx, gpu = pod / f->pods_per_gpu;
+    const struct tr_device *d = device_of(f, pod, &ctx);
+    int32_t load = tr_device_outstanding(d, ctx);
+    for (int w = 0; w < f->n_workloads; w++) {
+        struct service *s = &f->service[w];
+        int place = s->place != NULL ? s->place[pod % f->pods_per_gpu] : -1;
+        if (place >= 0)
+            tr_least_set(&s->least, gpu * s->per_gpu + place, load);
+    }
+}
+
+static void left(void *arg, const struct tr_record *record)
+{
+    struct tr_fleet *f = arg;
+    load_changed(f, record->pod);
+    f->sink(f->sink_arg, record);
 }
 
 struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_sink *sink, void *arg)
@@ -51,6 +97,8 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_si
         f->elastic = tr_elastic_new(config, sink, arg);
         return f;
     }
+    f->sink = sink;
+    f->sink_arg = arg;
     f->n_workloads = TR_MAX(config->n_workloads, 1);
     for (int p = 0; p < config->parts; p++)
         for (int i = 0; i < config->device[p].n_pods; i++)
@@ -67,7 +115,7 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_si
         struct tr_device_config dc = config->device[i % config->parts];
         dc.first_pod = first;
         first += dc.n_pods;
-        f->device[i] = tr_device_new(&dc, sink, arg);
+        f->device[i] = f->stateful ? tr_device_new(&dc, left, f) : tr_device_new(&dc, sink, arg);
     }
     return f;
 }
@@ -79,6 +127,10 @@ void tr_fleet_free(struct tr_fleet *f)
     tr_elastic_free(f->elastic);
     for (int i = 0; i < f->n_devices; i++)
         tr_device_free(f->device[i]);
+    for (int w = 0; w < f->n_workloads; w++) {
+        free(f->service[w].least.min);
+        free(f->service[w].place);
+    }
     free(f->device);
     free(f);
 }
@@ -94,17 +146,6 @@ void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg)
 }
 
 /* Once a request, and divisions are dear: most GPUs have one pod, or pods for everybody. */
-static struct tr_device *device_of(const struct tr_fleet *f, int pod, int *ctx)
-{
-    if (f->pods_per_gpu == 1) {
-        *ctx = 0;
-        return f->device[pod];
-    }
-    struct place at = f->place[pod % f->pods_per_gpu];
-    *ctx = at.pod;
-    return f->device[pod / f->pods_per_gpu * f->cfg.parts + at.part];
-}
-
 /* The fleet's number of a workload's pod. */
 static int pod_of(const struct tr_fleet *f, const struct service *s, int i)
 {
@@ -113,26 +154,11 @@ static int pod_of(const struct tr_fleet *f, const struct service *s, int i)
     return i / s->per_gpu * f->pods_per_gpu + s->own[i % s->per_gpu];
 }
 
-static int least_loaded(const struct tr_fleet *f, const struct service *s)
-{
-    int best = 0, ctx;
-    int32_t fewest = INT32_MAX;
-    for (int i = 0; i < s->n_pods; i++) {
-        struct tr_device *d = device_of(f, pod_of(f, s, i), &ctx);
-        int32_t n = tr_device_outstanding(d, ctx);
-        if (n < fewest) {
-            fewest = n;
-            best = i;
-        }
-    }
-    return best;
-}
-
 static int choose(const struct tr_fleet *f, const struct service *s,
                   const struct tr_fleet_workload *w, const struct tr_fleet_request *q)
 {
     struct tr_route_choice among = {f->cfg.seed, s->route_stream, s->sent, s->n_pods, false};
-    return w->router == TR_ROUTE_LEAST_REQUESTS ? least_loaded(f, s) : tr_route(w, &among, q);
+    return w->router == TR_ROUTE_LEAST_REQUESTS ? tr_least_pick(&s->least) : tr_route(w, &among, q);
 }
 
 bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t *events)
@@ -163,6 +189,8 @@ bool tr_fleet_send(struct tr_fleet *f, const struct tr_fleet_request *q, int64_t
         request.priority = w->priorities[request.tenant % w->n_tenants];
     request.priority += w->priority;
     tr_device_send(d, ctx, &request, request.arrival_ns + TR_API_NS);
+    if (f->stateful)
+        load_changed(f, pod);
     return true;
 }
 

@@ -12,19 +12,13 @@ static int64_t hold_ns(const struct tr_elastic *e)
     return timeout_ns > 0 ? timeout_ns : HOLD_MAX_NS;
 }
 
-static int least_loaded(const struct tr_elastic *e)
+void elastic_load(struct tr_elastic *e, int slot, bool ready)
 {
-    int best = 0, ctx;
-    int32_t fewest = INT32_MAX;
-    for (int i = 0; i < e->n_ready; i++) {
-        struct tr_device *d = elastic_device(e, e->ready[i], &ctx);
-        int32_t n = tr_device_outstanding(d, ctx);
-        if (n < fewest) {
-            fewest = n;
-            best = i;
-        }
-    }
-    return best;
+    int ctx;
+    if (!e->by_load)
+        return;
+    const struct tr_device *d = elastic_device(e, slot, &ctx);
+    tr_least_set(&e->least, slot, ready ? tr_device_outstanding(d, ctx) : TR_LEAST_NEVER);
 }
 
 static void send_now(struct tr_elastic *e, const struct tr_fleet_request *q, int64_t *events)
@@ -36,14 +30,15 @@ static void send_now(struct tr_elastic *e, const struct tr_fleet_request *q, int
                                     .n_pods = e->n_ready,
                                     .sticky = true};
     struct tr_engine_request request = q->engine;
-    int i = w->router == TR_ROUTE_LEAST_REQUESTS ? least_loaded(e) : tr_route(w, &among, q), ctx;
-    struct tr_device *d = elastic_device(e, e->ready[i], &ctx);
+    int slot = e->by_load ? tr_least_pick(&e->least) : e->ready[tr_route(w, &among, q)], ctx;
+    struct tr_device *d = elastic_device(e, slot, &ctx);
     if (w->priorities != NULL)
         request.priority = w->priorities[request.tenant % w->n_tenants];
     request.priority += w->priority;
-    elastic_tell(e, "arrive", e->ready[i], request.id);
+    elastic_tell(e, "arrive", slot, request.id);
     *events += tr_device_advance(d, e->now_ns);
     tr_device_send(d, ctx, &request, e->now_ns + TR_API_NS);
+    elastic_load(e, slot, true);
 }
 
 static void hold(struct tr_elastic *e, const struct tr_fleet_request *q)
@@ -67,7 +62,7 @@ static void hold(struct tr_elastic *e, const struct tr_fleet_request *q)
 
 void tr_elastic_send(struct tr_elastic *e, const struct tr_fleet_request *q, int64_t *events)
 {
-    bool together = e->trace != NULL || e->cfg.workload[0].router == TR_ROUTE_LEAST_REQUESTS;
+    bool together = e->trace != NULL || e->by_load;
     *events += together ? tr_elastic_advance(e, q->engine.arrival_ns)
                         : elastic_control(e, q->engine.arrival_ns);
     e->now_ns = q->engine.arrival_ns;
@@ -156,6 +151,8 @@ void elastic_record(void *arg, const struct tr_record *record)
     struct tr_elastic *e = arg;
     struct tr_record r = *record;
     e->inside--;
+    if (e->pods[e->pod_in[r.pod]].state == POD_READY)
+        elastic_load(e, r.pod, true);
     if (e->n_holds > 0)
         r.sent_ns = TR_MAX(r.sent_ns, held_until(e, r.id));
     if (r.status == TR_ABORTED) {

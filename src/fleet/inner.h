@@ -6,6 +6,7 @@
 #include "fleet/autoscaler.h"
 #include "fleet/elastic.h"
 #include "fleet/hpa.h"
+#include "fleet/least.h"
 #include "num/num.h"
 
 /* In this order at the same moment: what happens comes before those who look at it. */
@@ -118,6 +119,8 @@ struct tr_elastic {
     } * holds; /* who was held, and until when */
     size_t n_holds, cap_holds;
     uint64_t route_stream;
+    bool by_load;          /* least-requests: */
+    struct tr_least least; /* by slot */
     int64_t sent, inside;
     int64_t *lost; /* where requests that are lost just now are counted */
 
@@ -163,6 +166,8 @@ void elastic_pods_given(struct tr_elastic *e); /* those that stand at the start 
 struct tr_device *elastic_device(const struct tr_elastic *e, int slot, int *ctx);
 
 /* ---- gateway.c ---- */
+/* How many requests the pod in a slot has, or that it is not ready, has changed. */
+void elastic_load(struct tr_elastic *e, int slot, bool ready);
 void elastic_release(struct tr_elastic *e);
 void elastic_gateway_event(struct tr_elastic *e, int64_t tag);
 void elastic_record(void *arg, const struct tr_record *record);

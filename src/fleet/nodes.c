@@ -47,6 +47,8 @@ static int free_number(struct tr_elastic *e)
     tr_grow(&e->device, &e->cap_device, n * (size_t)e->devices_per_node, sizeof(*e->device));
     tr_grow(&e->busy_ns, &e->cap_busy, n * (size_t)e->devices_per_node, sizeof *e->busy_ns);
     tr_grow(&e->pod_in, &e->cap_slots, n * (size_t)e->slots, sizeof *e->pod_in);
+    if (e->by_load)
+        tr_least_grow(&e->least, e->n_nodes * e->slots);
     for (int s = i * e->slots; s < e->n_nodes * e->slots; s++)
         e->pod_in[s] = -1;
     return i;

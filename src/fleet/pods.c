@@ -124,6 +124,7 @@ static void started(struct tr_elastic *e, int p)
     tr_grow(&e->ready, &e->cap_ready, (size_t)e->n_ready + 1, sizeof *e->ready);
     memmove(e->ready + at + 1, e->ready + at, (size_t)(e->n_ready++ - at) * sizeof *e->ready);
     e->ready[at] = r->slot;
+    elastic_load(e, r->slot, true);
     if (!r->given) {
         e->ready_n++;
         e->ready_sum_ns += e->now_ns - r->created_ns;
@@ -204,6 +205,7 @@ static void stop_routing(struct tr_elastic *e, int slot)
     int at = rank_of(e, slot);
     tr_debug_assert(at < e->n_ready && e->ready[at] == slot);
     memmove(e->ready + at, e->ready + at + 1, (size_t)(--e->n_ready - at) * sizeof *e->ready);
+    elastic_load(e, slot, false);
 }
 
 /* A pod that waits or starts has nothing to lose and goes at once. One that ends already ends no

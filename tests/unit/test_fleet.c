@@ -1,5 +1,6 @@
 /* Tests of fleet: who gets which request, and that some of the GPUs stand for all of them. */
 #include "fleet/fleet.h"
+#include "fleet/least.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -356,6 +357,29 @@ static void a_trace_begins_each_request_with_its_arrival(void **state)
     free(k.record);
 }
 
+/* Pods that come, go, and gain and lose requests: always the one that a look at all would find. */
+static void the_least_loaded_is_what_a_scan_finds(void **state)
+{
+    (void)state;
+    struct draw d = {.seed = 3};
+    struct tr_least least = {0};
+    int32_t load[90];
+    int n = 0;
+    for (int i = 0; i < 5000; i++) {
+        if (n < 90 && i % 50 == 0) {
+            tr_least_grow(&least, n + 1);
+            load[n++] = TR_LEAST_NEVER;
+        }
+        int pod = (int)between(&d, 0, n - 1), best = 0;
+        load[pod] = between(&d, 0, 9) == 0 ? TR_LEAST_NEVER : (int32_t)between(&d, 0, 6);
+        tr_least_set(&least, pod, load[pod]);
+        for (int p = 1; p < n; p++)
+            best = load[p] < load[best] ? p : best;
+        assert_int_equal(tr_least_pick(&least), best);
+    }
+    free(least.min);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_sample_is_the_first_gpus_of_the_whole),
         cmocka_unit_test(counters_add_up),
         cmocka_unit_test(a_trace_begins_each_request_with_its_arrival),
+        cmocka_unit_test(the_least_loaded_is_what_a_scan_finds),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
