@@ -130,21 +130,29 @@ static int best_two(const struct tr_partition_search *s, bool only_known, struct
     return found;
 }
 
+/* The sets to ask for next: of the cheapest partition; once that is known, of the runner-up. */
+static int wanted(const struct tr_partition_search *s, const struct tr_partition_answer *out,
+                  int *more, uint32_t *sets)
+{
+    int n = out->n_best > 0 ? unknown_of(s, &out->best[0], sets) : 0;
+    if (n > 0)
+        return TR_MIN(n, s->most - out->priced);
+    n = out->n_best > 1 ? unknown_of(s, &out->best[1], sets) : 0;
+    n = TR_MIN(TR_MIN(n, *more), s->most - out->priced);
+    *more -= n;
+    return n;
+}
+
 static int run_exact(struct tr_partition_search *s, struct tr_partition_answer *out,
                      struct tr_err *err)
 {
     uint32_t sets[TR_MAX_WORKLOADS];
-    int rc = TR_OK;
+    int rc = TR_OK, more = s->more;
     lift(s);
     while (rc == TR_OK) {
-        int n = 0;
         out->n_best = best_two(s, false, out->best);
-        for (int i = 0; i < out->n_best && n == 0; i++)
-            n = unknown_of(s, &out->best[i], sets);
         out->bound = out->n_best > 0 ? out->best[0].cost : TR_NO_COST;
-        if (n == 0)
-            return TR_OK;
-        n = TR_MIN(n, s->most - out->priced);
+        int n = wanted(s, out, &more, sets);
         if (n <= 0)
             break;
         rc = ask(s, sets, n, out, err);

@@ -2,8 +2,8 @@
  *
  * A group is a set of things as bits, thing 0 the lowest. Each set has a cost, and every thing
  * belongs to exactly one group. What a group really costs is dear to find out, so the search starts
- * from lower bounds and asks for a set's cost only while a partition that contains it could be
- * among the two cheapest. It trusts that a set costs at least what any of its subsets costs.
+ * from lower bounds and asks for a set's cost only while a partition that contains it could be the
+ * cheapest. It trusts that a set costs at least what any of its subsets costs.
  *
  * Costs are integers, so that sums do not depend on their order.
  */
@@ -32,7 +32,8 @@ struct tr_partition_search {
     int64_t *bound; /* of 2^n sets: it costs no less, and whatever contains it neither */
     bool *known;    /* of 2^n sets; of single things, always */
     int64_t least;  /* no partition costs less: beyond TR_PARTITION_EXACT things, the bound */
-    int most;       /* ask for the costs of so many sets at most */
+    int most;       /* ask for the costs of so many sets at most, */
+    int more;       /* and of so many for the runner-up's sake */
     /* Finds the costs of these sets: cost[i] of set[i]. Where that is TR_NO_COST, bound[i] says up
      * to which cost there is none. */
     int (*price)(void *arg, int n, const uint32_t *set, int64_t *cost, int64_t *bound,
@@ -42,7 +43,7 @@ struct tr_partition_search {
 
 struct tr_partition_answer {
     int n_best;
-    struct tr_partition best[2]; /* of known costs, the cheapest first */
+    struct tr_partition best[2]; /* of known costs, the cheapest first, and the next of those */
     int64_t bound;               /* no partition costs less: best[0].cost where it is proven */
     int priced;                  /* sets asked for */
 };

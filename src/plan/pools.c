@@ -6,6 +6,9 @@
 
 #define MOST_GROUPS_QUICK 24
 #define MOST_GROUPS       64
+/* For the runner-up's sake. */
+#define MORE_GROUPS_QUICK 1
+#define MORE_GROUPS       4
 
 /* ---- costs ---------------------------------------------------------------------------------- */
 
@@ -76,13 +79,6 @@ static void report(void *arg, const char *what, double done)
 
 #define ALONE_PART 0.6 /* of the whole plan, for the progress line */
 
-/* Sources opened with one seed would draw the same numbers. */
-static uint64_t seed_of(const struct tr_pools *p, const char *name)
-{
-    return tr_rng_u64(p->opts.seed, tr_rng_stream("workload", 0, 0),
-                      tr_hash(name, strlen(name), 0));
-}
-
 static int plan_alone(struct tr_pools *p, int i, struct tr_err *err)
 {
     struct tr_member *m = &p->member[i];
@@ -94,7 +90,6 @@ static int plan_alone(struct tr_pools *p, int i, struct tr_err *err)
     opts.flips = false;
     opts.draws = 0;
     opts.brief = true;
-    opts.seed = seed_of(p, m->view.workload.name);
     opts.progress.report = p->opts.progress.report != NULL ? report : NULL;
     opts.progress.arg = &piece;
     int rc = tr_plan_run(&m->view, &opts, &m->alone, err);
@@ -148,7 +143,8 @@ static int64_t bound_of(struct tr_pools *p, uint32_t members)
     return least;
 }
 
-/* The loads of all as parts of GPUs, each where that is cheapest. */
+/* The loads of all as parts of GPUs, each where that is cheapest; whole nodes where all are of one
+ * type. */
 static int64_t fractions(struct tr_pools *p)
 {
     double sum = 0;
@@ -161,7 +157,8 @@ static int64_t fractions(struct tr_pools *p)
         }
         sum += least;
     }
-    return (int64_t)sum;
+    int64_t node = tr_pools_cost(p, p->scenario->nodes[0], 1);
+    return p->scenario->n_nodes > 1 ? (int64_t)sum : ((int64_t)sum / node + 1) * node;
 }
 
 static int share(struct tr_pools *p, struct tr_err *err)
@@ -174,6 +171,7 @@ static int share(struct tr_pools *p, struct tr_err *err)
         .known = tr_calloc(sets, sizeof *s.known),
         .least = fractions(p),
         .most = p->opts.quick ? MOST_GROUPS_QUICK : MOST_GROUPS,
+        .more = p->opts.quick ? MORE_GROUPS_QUICK : MORE_GROUPS,
         .price = price,
         .arg = p,
     };

@@ -106,8 +106,8 @@ static void say_runner_up(struct tr_pools *p)
     if (p->answer.n_best < 2)
         return;
     add_partition(p, &s, &best[1]);
-    say(p, "Runner-up, %s, %.2f times the pick: %s.", tr_pools_money(p, usd, best[1].cost),
-        (double)best[1].cost / (double)best[0].cost, s.text);
+    say(p, "Runner-up of what was looked at, %s, %.2f times the pick: %s.",
+        tr_pools_money(p, usd, best[1].cost), (double)best[1].cost / (double)best[0].cost, s.text);
     tr_str_free(&s);
 }
 
@@ -141,9 +141,15 @@ static void say_scaled(struct tr_pools *p)
         const struct tr_plan *alone = p->member[i].alone;
         const struct tr_policy_run *r = lone(best->group[g]) ? tr_pools_scaled(p, i) : NULL;
         char usd[32], fixed[32];
-        if (r == NULL)
-            continue;
         const struct tr_candidate *c = &alone->candidates[alone->pick];
+        if (r == NULL) {
+            if (lone(best->group[g]) && alone->n_scaled > 0 && c->nodes > 1)
+                say(p,
+                    "Keep the %d nodes of %s all the time: no autoscaling policy that was tried "
+                    "keeps its objective for less.",
+                    c->nodes, p->member[i].view.workload.name);
+            continue;
+        }
         say(p,
             "Behind the cluster autoscaler %s costs %s, %.0f %% less than %d nodes all the time "
             "(%s): %.1f nodes in the mean. --workload %s has the policies.",
@@ -165,6 +171,23 @@ static void say_fixed(struct tr_pools *p)
         "yet; and what fits on so few nodes has little to give back.");
 }
 
+/* vLLM takes for its own what others allocate while it measures (docs/plan.md, "Warnings"). */
+static void say_start(struct tr_pools *p)
+{
+    const struct tr_partition *best = &p->answer.best[0];
+    for (int g = 0; g < best->n; g++) {
+        const struct tr_pool *pool = tr_pools_group(p, best->group[g]);
+        bool turns = false;
+        for (int i = 0; pool != NULL && i < pool->stand.layout.arrangement.n_parts; i++)
+            turns = turns || pool->stand.layout.arrangement.parts[i].sharing == TR_TIMESLICE;
+        if (turns)
+            say(p,
+                "Start the pods of %s one after another, each with its memory utilization of "
+                "the table: together each may count its neighbours' weights.",
+                tr_pools_names(p, best->group[g]));
+    }
+}
+
 static void say_guarantees(struct tr_pools *p)
 {
     const struct tr_partition *best = &p->answer.best[0];
@@ -175,7 +198,7 @@ static void say_guarantees(struct tr_pools *p)
             if (w->guaranteed)
                 say(p,
                     "%s is guaranteed: on one of these nodes, while each of its neighbours gets "
-                    "three times what the hardware allows, %.2f %% of its requests are inside.",
+                    "twice what the hardware allows, %.2f %% of its requests are inside.",
                     w->name,
                     floor(1e4 * tr_pools_group(p, best->group[g])->saturated[i] + 1e-9) / 100);
         }
@@ -226,6 +249,7 @@ void tr_pools_verdict(struct tr_pools *p)
     say_proof(p);
     say_scaled(p);
     say_fixed(p);
+    say_start(p);
     say_guarantees(p);
     for (int i = 0; i < p->n; i++)
         if (p->member[i].alone->pick >= 0 && !p->member[i].alone->meets)

@@ -159,8 +159,8 @@ static void judge(const struct tr_pools *p, struct tr_stand_run *run,
 /* ---- guarantees ----------------------------------------------------------------------------- */
 
 #define VICTIM_REQUESTS    4000
-#define NEIGHBOUR_REQUESTS 400000 /* of each: the run is cut there */
-#define SATURATION         3.0    /* times what hardware allows the pods */
+#define NEIGHBOUR_REQUESTS 600000 /* of each: the run is cut there */
+#define SATURATION         2.0    /* times what hardware allows the pods */
 #define SATURATED_QUEUE    64     /* requests that wait at a saturated pod; the rest is refused */
 
 /* What hardware allows this workload on one node, all its pods together. */

@@ -334,10 +334,8 @@ static void print_next(struct tr_str *out, const struct tr_pools *p)
     tr_str_printf(out, "\nNext\n");
     if (p->opts.quick)
         tr_str_printf(out, "  tranche plan %s  # the full runs; this was --quick\n", path);
-    tr_str_printf(out,
-                  "  tranche plan %s --workload %s  # one alone: all arrangements, and what would "
-                  "flip it\n",
-                  path, workload_of(p, 0)->name);
+    tr_str_printf(out, "  tranche plan %s --workload %s  # one alone, in depth\n", path,
+                  workload_of(p, 0)->name);
     tr_str_printf(out, "  tranche check %s --workload %s  # what physics allows it\n", path,
                   workload_of(p, 0)->name);
 }

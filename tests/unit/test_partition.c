@@ -177,6 +177,7 @@ static void search_of(struct tr_partition_search *s, struct market *m, int n, in
                                       .bound = bound,
                                       .known = known,
                                       .most = INT32_MAX,
+                                      .more = INT32_MAX,
                                       .price = price,
                                       .arg = m};
     for (int i = 0; i < n; i++) {
@@ -188,7 +189,7 @@ static void search_of(struct tr_partition_search *s, struct market *m, int n, in
 static void asks_for_few_costs_and_finds_the_same(void **state)
 {
     static int64_t cost[1 << MOST], bound[1 << MOST];
-    int64_t asked = 0, sets = 0;
+    int64_t asked = 0, sets = 0, fewer = 0;
     (void)state;
     for (uint64_t seed = 0; seed < 60; seed++) {
         int n = 3 + (int)(seed % 5);
@@ -209,8 +210,17 @@ static void asks_for_few_costs_and_finds_the_same(void **state)
             asked += m.asked[set];
         }
         sets += (1 << n) - 1 - n;
+        /* The best alone needs fewer. */
+        boxes(cost, bound, n, seed);
+        search_of(&s, &m, n, bound);
+        s.more = 0;
+        int before = a.priced;
+        assert_int_equal(tr_partition_run(&s, &a, &err), TR_OK);
+        assert_true(a.priced <= before && a.best[0].cost == best[0].cost &&
+                    a.bound == best[0].cost);
+        fewer += a.priced;
     }
-    assert_true(asked * 2 < sets);
+    assert_true(fewer < asked && asked * 2 < sets);
 }
 
 static void a_search_that_is_cut_short_says_what_is_proven(void **state)
@@ -304,8 +314,13 @@ static void what_does_not_pay_for_two_may_pay_for_three(void **state)
 {
     int64_t cost[8] = {0, 1, 1, 0, 1}, bound[8] = {0, 1, 1, 1, 1, 1, 1, 1};
     bool known[8] = {false, true, true, false, true};
-    struct tr_partition_search s = {
-        .n = 3, .cost = cost, .bound = bound, .known = known, .most = 9, .price = only_in_company};
+    struct tr_partition_search s = {.n = 3,
+                                    .cost = cost,
+                                    .bound = bound,
+                                    .known = known,
+                                    .most = 9,
+                                    .more = 9,
+                                    .price = only_in_company};
     struct tr_partition_answer a;
     struct tr_err err;
     (void)state;
@@ -322,8 +337,14 @@ static void what_fits_nowhere_leaves_no_partition(void **state)
     bool known[8] = {false, true, true, false, true};
     int64_t never[8] = {0, 1, TR_NO_COST, TR_NO_COST, 1, 1, TR_NO_COST, TR_NO_COST};
     struct market m = {.cost = never};
-    struct tr_partition_search s = {
-        .n = 3, .cost = cost, .bound = bound, .known = known, .most = 9, .price = price, .arg = &m};
+    struct tr_partition_search s = {.n = 3,
+                                    .cost = cost,
+                                    .bound = bound,
+                                    .known = known,
+                                    .most = 9,
+                                    .more = 9,
+                                    .price = price,
+                                    .arg = &m};
     struct tr_partition_answer a;
     struct tr_err err;
     (void)state;
