@@ -245,9 +245,10 @@ struct tr_elastic *tr_elastic_new(const struct tr_fleet_config *config, tr_engin
 {
     struct tr_elastic *e = tr_calloc(1, sizeof *e);
     const struct tr_scaling *l = &e->life;
-    tr_assert(config->n_workloads <= 1);
     e->cfg = *config;
     e->life = *config->scaling;
+    tr_assert(config->n_workloads <= 1 && l->pod.weights_ns >= 0 && l->pod.warm_ns >= 0);
+    tr_assert(l->hpa.sync_ns > 0 && l->hpa.scrape_ns > 0 && l->autoscaler.scan_ns > 0);
     e->sink = sink;
     e->sink_arg = arg;
     e->hpa = tr_hpa_new(&l->hpa);

@@ -90,7 +90,10 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *config, tr_engine_si
                               void *arg);
 void tr_fleet_free(struct tr_fleet *f);
 /* Traces every event; from now on all GPUs keep up with the arrivals, each of which is an event
- * ("arrive") before which everything earlier has been told. */
+ * ("arrive") before which everything earlier has been told. An elastic fleet also tells "node-ask",
+ * "node-none" (it cannot be had), "node-ready", "node-spot" (its notice), "node-leave" and
+ * "node-gone" with the node's number, "pod-bind", "pod-ready", "pod-end" and "pod-gone" with the
+ * pod's, and "replicas" with how many are wanted, each as `pod`. */
 void tr_fleet_trace(struct tr_fleet *f, tr_trace_sink *sink, void *arg);
 
 /* Routes and sends a request at its planned arrival; arrivals never decrease. Returns false when it

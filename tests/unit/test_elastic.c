@@ -160,6 +160,44 @@ static void a_burst_second_by_second(void **state)
     free(k.record);
 }
 
+struct told {
+    int64_t last_ns;
+    int asks, ready, gone, wishes, arrivals;
+};
+
+static void on_event(void *arg, const struct tr_trace_event *ev)
+{
+    struct told *t = arg;
+    bool fleet = strncmp(ev->what, "node-", 5) == 0 || strncmp(ev->what, "pod-", 4) == 0;
+    t->asks += strcmp(ev->what, "node-ask") == 0;
+    t->ready += strcmp(ev->what, "pod-ready") == 0;
+    t->gone += strcmp(ev->what, "node-gone") == 0;
+    t->wishes += strcmp(ev->what, "replicas") == 0;
+    t->arrivals += strcmp(ev->what, "arrive") == 0;
+    assert_true(!fleet || ev->time_ns >= t->last_ns);
+    t->last_ns = TR_MAX(t->last_ns, ev->time_ns);
+}
+
+/* Whatever happened before something of the fleet's has been told before it. */
+static void a_trace_tells_what_the_fleet_does(void **state)
+{
+    (void)state;
+    struct tr_scaling s = scaling(1, 1, 3);
+    struct tr_fleet_config c = config(&s, 1);
+    struct told told = {0};
+    struct kept k;
+    kept_open(&k, 6);
+    struct tr_fleet *f = tr_fleet_new(&c, kept_sink, &k);
+    tr_fleet_trace(f, on_event, &told);
+    for (int id = 0; id < 6; id++)
+        send_at(f, id, 20 * S, 3900);
+    tr_fleet_advance(f, 1000 * S);
+    assert_true(told.asks == 2 && told.ready == 2 && told.gone == 2);
+    assert_true(told.wishes == 2 && told.arrivals == 6 && k.n == 6);
+    tr_fleet_free(f);
+    free(k.record);
+}
+
 /* The same burst again at 1,000 s, with stopped nodes: 30 s to the VM, and the image is there.
  *  1012.5  scrape; 1020 sync; 1050 the 30 s are over
  *  1080    VMs; 1100 GPUs; 1150 ready */
@@ -671,6 +709,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_burst_second_by_second),
+        cmocka_unit_test(a_trace_tells_what_the_fleet_does),
         cmocka_unit_test(a_stopped_node_comes_back_sooner),
         cmocka_unit_test(the_gateway_holds_what_nobody_can_take),
         cmocka_unit_test(a_client_gives_up_at_the_gateway),
