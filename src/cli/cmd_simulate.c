@@ -66,8 +66,8 @@ int cmd_simulate(int argc, char **argv, FILE *out, struct tr_err *err)
     const struct cli_option options[] = {
         {'a', "arrangement", "TEXT", "\"timeslice:4 int4\", \"mig:1g.10gb*7\" (whole)", CLI_TEXT,
          &arrangement, 0},
-        {'n', "nodes", "N", "how many nodes (nodes.min of the scenario)", CLI_NUMBER, &nodes,
-         100000},
+        {'n', "nodes", "N", "so many nodes (nodes.min, or as the autoscalers want)", CLI_NUMBER,
+         &nodes, 100000},
         {0, "num-prompts", "N", "the first N requests only (all)", CLI_NUMBER, &prompts, INT64_MAX},
         {0, "trace", "FILE", "write every event as a line (\"-\": standard output)", CLI_TEXT,
          &trace_path, 0},

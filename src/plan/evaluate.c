@@ -76,7 +76,7 @@ int tr_evaluate_share(const struct tr_candidate *c, const struct tr_evaluation *
 }
 
 /* What its pods ask for: unlike MIG instances have names of their own. */
-static enum tr_gpu_resource resource_of(const struct tr_candidate *c)
+enum tr_gpu_resource tr_candidate_resource(const struct tr_candidate *c)
 {
     for (int p = 1; p < c->arrangement.n_parts; p++)
         if (c->arrangement.parts[p].profile != c->arrangement.parts[0].profile)
@@ -100,7 +100,7 @@ int tr_evaluate_elastic(const struct tr_candidate *c, const struct tr_evaluation
         .simulated = ev->simulated,
     };
     cfg.fleet.scaling = scaling;
-    cfg.fleet.resource = resource_of(c);
+    cfg.fleet.resource = tr_candidate_resource(c);
     int rc = tr_sim_run(&cfg, src, result, err);
     tr_source_close(src);
     return rc;

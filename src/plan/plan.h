@@ -237,6 +237,7 @@ void tr_candidate_bound(struct tr_candidate *c, const struct tr_workload *w,
 /* What an arrangement keeps its pods apart with. */
 enum tr_isolation tr_isolation_of(const struct tr_arrangement *a);
 enum tr_router tr_candidate_router(const struct tr_candidate *c, const struct tr_workload *w);
+enum tr_gpu_resource tr_candidate_resource(const struct tr_candidate *c);
 struct tr_fleet_config tr_candidate_fleet(const struct tr_candidate *c, const struct tr_workload *w,
                                           int gpus, uint64_t seed);
 /* All candidates of the scenario; explicit `compare` texts that are wrong are TR_EINPUT. */
@@ -469,7 +470,9 @@ struct tr_simulation {
     struct tr_traffic_stats stats;
     struct tr_sim_result result;
     enum tr_label label;
-    int nodes;
+    int nodes;   /* the most at once, where they come and go */
+    bool scaled; /* by the scenario's own policy: it gives a target */
+    struct tr_policy_run policy;
 };
 
 #endif

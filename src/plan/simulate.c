@@ -99,6 +99,24 @@ static int build(struct tr_simulation *sim, struct tr_err *err)
     return TR_OK;
 }
 
+/* Nodes that come and go as the scenario says; without a target for the replicas they do not. */
+static void scale(struct tr_simulation *sim, struct tr_scaling *scaling,
+                  struct tr_fleet_config *fleet)
+{
+    const struct tr_scenario *s = sim->scenario;
+    sim->scaled = s->autoscale && s->workload.hpa.target > 0 && sim->opts.nodes == 0 &&
+                  tr_candidate_router(&sim->candidate, &s->workload) != TR_ROUTE_TENANT;
+    if (!sim->scaled)
+        return;
+    sim->policy.policy = (struct tr_policy){s->nodes_min, s->nodes_max, s->workload.hpa.target,
+                                            s->autoscaler.unneeded_ns};
+    tr_policy_scaling(&sim->candidate, s, &sim->policy.policy, scaling);
+    *fleet = tr_candidate_fleet(&sim->candidate, &s->workload, sim->candidate.node->gpus,
+                                sim->opts.seed);
+    fleet->scaling = scaling;
+    fleet->resource = tr_candidate_resource(&sim->candidate);
+}
+
 static int run(struct tr_simulation *sim, struct tr_source *src, struct tr_err *err)
 {
     const struct tr_scenario *s = sim->scenario;
@@ -127,7 +145,13 @@ static int run(struct tr_simulation *sim, struct tr_source *src, struct tr_err *
         .trace = sim->opts.trace != NULL ? on_event : NULL,
         .trace_arg = &tracer,
     };
+    struct tr_scaling scaling;
+    scale(sim, &scaling, &cfg.fleet);
     rc = tr_sim_run(&cfg, src, &sim->result, err);
+    if (sim->scaled) {
+        tr_policy_read(&sim->policy, &sim->candidate, s, &spikes, &sim->result);
+        sim->nodes = sim->policy.nodes_max;
+    }
     trace_flush(&tracer);
     free(tracer.lines);
     sim->label = tr_outcome_label(&sim->result.outcome);

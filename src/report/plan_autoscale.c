@@ -64,6 +64,12 @@ static void print_course(struct tr_str *out, const char *what, const double *val
     tr_str_printf(out, "\n");
 }
 
+void tr_report_course(struct tr_str *out, const struct tr_policy_run *r)
+{
+    print_course(out, "nodes", r->nodes);
+    print_course(out, "replicas", r->ready);
+}
+
 static void print_pick(struct tr_str *out, const struct tr_plan *plan,
                        const struct tr_autoscaled *x)
 {
@@ -73,8 +79,7 @@ static void print_pick(struct tr_str *out, const struct tr_plan *plan,
     tr_str_printf(out, "\nIts course for %s, each figure the mean of %s\n",
                   tr_show_candidate(name, &plan->candidates[x->candidate]),
                   tr_policy_delay(span, plan->spikes.span_ns / TR_TIMELINE_SPANS));
-    print_course(out, "nodes", r->nodes);
-    print_course(out, "replicas", r->ready);
+    tr_report_course(out, r);
 }
 
 void tr_report_autoscale(struct tr_str *out, const struct tr_plan *plan)
@@ -111,7 +116,7 @@ static void add_series(struct tr_json *j, const char *key, const double *values)
     tr_json_end(j);
 }
 
-static void add_run(struct tr_json *j, const char *key, const struct tr_policy_run *r)
+void tr_report_json_policy(struct tr_json *j, const char *key, const struct tr_policy_run *r)
 {
     tr_json_begin(j, key, '{');
     tr_json_int(j, "min_nodes", r->policy.min_nodes);
@@ -145,10 +150,10 @@ void tr_report_json_autoscale(struct tr_json *j, const struct tr_plan *plan)
         tr_json_begin(j, NULL, '{');
         tr_json_int(j, "candidate", x->candidate);
         tr_json_bool(j, "cheaper", x->found);
-        add_run(j, "best", &x->best);
+        tr_report_json_policy(j, "best", &x->best);
         tr_json_begin(j, "delays", '[');
         for (size_t d = 0; d < plan->scenario->n_unneeded; d++)
-            add_run(j, NULL, &x->delay[d]);
+            tr_report_json_policy(j, NULL, &x->delay[d]);
         tr_json_end(j);
         tr_json_end(j);
     }

@@ -66,6 +66,9 @@ void tr_report_bills(struct tr_str *out, const struct tr_plan *plan);
 void tr_report_front(struct tr_str *out, const struct tr_plan *plan);
 /* Fleets that come and go: policies and their course (plan_autoscale.c). */
 void tr_report_autoscale(struct tr_str *out, const struct tr_plan *plan);
+/* The course of a run over its spans, and the run as JSON. */
+void tr_report_course(struct tr_str *out, const struct tr_policy_run *r);
+void tr_report_json_policy(struct tr_json *j, const char *key, const struct tr_policy_run *r);
 void tr_report_json_autoscale(struct tr_json *j, const struct tr_plan *plan);
 void tr_report_json_bill(struct tr_json *j, const struct tr_plan *plan,
                          const struct tr_candidate *c);

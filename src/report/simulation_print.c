@@ -56,6 +56,36 @@ static void print_objectives(struct tr_str *out, const struct tr_outcome *o,
     tr_table_end(&t, out);
 }
 
+/* Nodes that came and went: what they cost, what was lost by it, and their course. */
+static void print_scaling(struct tr_str *out, const struct tr_simulation *s)
+{
+    const struct tr_policy_run *r = &s->policy;
+    const struct tr_scale_stats *x = &s->result.fleet.scale;
+    struct tr_str text = {0};
+    char a[TR_SHOW], b[TR_SHOW], span[24];
+
+    if (!s->scaled)
+        return;
+    tr_str_printf(&text, "%s nodes in the mean, %d at most: %s USD a month",
+                  tr_show_num(a, r->nodes_mean), r->nodes_max, tr_show_num(b, r->usd_per_month));
+    tr_str_printf(&text,
+                  "; %" PRId64 " nodes asked for, %" PRId64 " not to be had, %" PRId64
+                  " removed; %s s short of replicas",
+                  x->asks, x->failed_asks, x->removals, tr_show_num(a, r->short_s));
+    if (!isnan(r->start_mean_s) && r->start_mean_s > 0)
+        tr_str_printf(&text, ", each ready %s s after it was wanted",
+                      tr_show_num(a, r->start_mean_s));
+    tr_str_printf(&text,
+                  "; %" PRId64 " requests waited for a first replica, %" PRId64
+                  " were lost with their pod",
+                  x->held, x->lost_to_drains + x->lost_to_interruptions);
+    tr_text_wrap(out, "  scaling", 14, text.text);
+    tr_str_free(&text);
+    tr_str_printf(out, "\nCourse, each figure the mean of %s\n",
+                  tr_policy_delay(span, s->stats.span_ns / TR_TIMELINE_SPANS));
+    tr_report_course(out, r);
+}
+
 static void print_table(struct tr_str *out, const struct tr_simulation *s)
 {
     const struct tr_candidate *c = &s->candidate;
@@ -63,8 +93,14 @@ static void print_table(struct tr_str *out, const struct tr_simulation *s)
     int gpus = s->nodes * c->node->gpus;
     char name[128], a[32], rate[TR_SHOW], span[24];
 
-    tr_str_printf(out, "%s on %d x %s: %d %s\n", tr_show_candidate(name, c), s->nodes,
-                  c->node->name, gpus, gpus == 1 ? "GPU" : "GPUs");
+    if (s->scaled)
+        tr_str_printf(out, "%s on %d to %d x %s, %g %s per replica\n", tr_show_candidate(name, c),
+                      s->policy.policy.min_nodes, s->policy.policy.max_nodes, c->node->name,
+                      s->policy.policy.target,
+                      tr_scale_metric_name(s->scenario->workload.hpa.metric));
+    else
+        tr_str_printf(out, "%s on %d x %s: %d %s\n", tr_show_candidate(name, c), s->nodes,
+                      c->node->name, gpus, gpus == 1 ? "GPU" : "GPUs");
     tr_str_printf(out, "%s requests in %s, ", tr_units_show_count(a, s->stats.requests),
                   tr_units_show_ns(span, s->stats.span_ns));
     tr_str_printf(out, "%s/s on average; seed %" PRIu64 "\n\n", tr_show_num(rate, s->stats.rate),
@@ -73,6 +109,7 @@ static void print_table(struct tr_str *out, const struct tr_simulation *s)
     tr_report_ceiling(out, c);
     tr_report_idle(out, c, &s->scenario->workload.slo);
     tr_report_run(out, &s->result);
+    print_scaling(out, s);
     if (o->offered == 0)
         return;
     print_latencies(out, o);
@@ -102,6 +139,10 @@ static void print_json(struct tr_str *out, const struct tr_simulation *s)
     tr_report_json_candidate(&j, &s->candidate, slo);
     tr_json_end(&j);
     tr_report_json_result(&j, &s->result, s->label, slo);
+    if (s->scaled)
+        tr_report_json_policy(&j, "autoscaled", &s->policy);
+    else
+        tr_json_null(&j, "autoscaled");
     tr_json_end(&j);
 }
 

@@ -135,6 +135,26 @@ static void a_given_target_is_kept(void **state)
     plan_free(plan);
 }
 
+/* simulate runs the policy that the scenario gives; a number of nodes stays what it is. */
+static void simulate_follows_the_scenario(void **state)
+{
+    (void)state;
+    struct recipe r = {.workload = QUICK_START "    autoscaling: {target: 2.5}\n", .traffic = DAY};
+    struct tr_scenario *s = scenario_of(&r);
+    struct tr_simulation *sim;
+    struct tr_err err = {0};
+    assert_int_equal(tr_simulate_run(s, &(struct tr_simulate_opts){0}, &sim, &err), 0);
+    assert_true(sim->scaled && sim->policy.policy.max_nodes == 40);
+    assert_true(sim->nodes > 1 && sim->nodes == sim->policy.nodes_max);
+    assert_true(sim->policy.nodes_mean > 1 && sim->policy.nodes_mean < sim->nodes);
+    assert_int_equal(sim->result.outcome.offered, sim->stats.requests);
+    tr_simulation_free(sim);
+    assert_int_equal(tr_simulate_run(s, &(struct tr_simulate_opts){.nodes = 3}, &sim, &err), 0);
+    assert_true(!sim->scaled && sim->nodes == 3);
+    tr_simulation_free(sim);
+    tr_scenario_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_day_with_a_night_is_cheaper),
         cmocka_unit_test(a_steady_load_keeps_its_nodes),
         cmocka_unit_test(a_given_target_is_kept),
+        cmocka_unit_test(simulate_follows_the_scenario),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
