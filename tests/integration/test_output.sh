@@ -59,6 +59,59 @@ sys.exit(len(rows) != len(plan["candidates"]) or rows[0]["arrangement"] != best[
          or float(rows[0]["usd_per_month"]) != round(best["fleet"]["usd_per_month"], 9))
 ' "$TAP_DIR/stdout" "$TAP_DIR/two"
 
+two=$TAP_DIR/two.yaml
+cat >"$two" <<'END'
+name: two
+cluster: {node: azure/Standard_NC24ads_A100_v4, nodes: {min: 1, max: 4}}
+workloads:
+  - name: titles
+    model: llama-3.2-1b
+    engine: {max_model_len: 2048}
+    traffic: {rate: 1/s, duration: 2m, prompt_tokens: 400, output_tokens: 20}
+    slo: {ttft_p95: 500ms}
+  - name: embeddings
+    server: bert-base-384
+    traffic: {rate: 2/s, duration: 2m, items: 8}
+    slo: {e2e_p95: 200ms}
+compare: [whole, timeslice:2]
+END
+it 'plan of several workloads prints every section within 100 columns'
+run "$TRANCHE" plan --quick "$two"
+expect_exit 0
+expect_stderr_empty
+expect_stdout_width 100
+for section in 'Each on nodes of its own' 'Groups that were looked at' 'Pools: who stands where' \
+    'Verdict' 'Next'; do
+    expect_stdout_matches "^$section"
+done
+expect_stdout_contains 'titles and embeddings on 1 x azure/Standard_NC24ads_A100_v4 (timeslice:2)'
+
+it 'plan of several workloads as JSON and CSV names the same pool'
+run "$TRANCHE" plan --quick -o json "$two"
+expect_exit 0
+expect_json schema tranche.pools/1
+cp "$TAP_DIR/stdout" "$TAP_DIR/two.json"
+run "$TRANCHE" plan --quick -o csv "$two"
+expect_exit 0
+expect 'a row for each workload' python3 -c '
+import csv, json, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+pools = json.load(open(sys.argv[2]))["pick"]["pools"]
+sys.exit([r["workload"] for r in rows] != pools[0]["workloads"] or len(pools) != 1)
+' "$TAP_DIR/stdout" "$TAP_DIR/two.json"
+
+it 'simulate and check want the name of one of several workloads'
+for command in simulate check; do
+    run "$TRANCHE" $command "$two"
+    expect_exit 2
+    expect_stderr_contains 'has 2 workloads; name one with --workload'
+    run "$TRANCHE" $command "$two" --workload title
+    expect_exit 2
+    expect_stderr_contains "did you mean 'titles'"
+    run "$TRANCHE" $command "$two" --workload embeddings
+    expect_exit 0
+done
+
 it 'a scenario on standard input is the same scenario'
 run sh -c "'$TRANCHE' plan --quick -o csv - <'$small'"
 expect_exit 0
