@@ -55,7 +55,7 @@ static int run_one(void *arg, size_t i, struct tr_err *err)
 
 static int run_all(struct job *job, struct tr_err *err)
 {
-    struct tr_stage stage = {&job->plan->opts,  "autoscaling", 0.4, 0.6,
+    struct tr_stage stage = {&job->plan->opts,  "autoscaling", 0.4, 0.55,
                              job->ev.simulated, run_one,       job};
     return tr_stage_run(&stage, (size_t)job->n_runs, err);
 }

@@ -109,7 +109,7 @@ int tr_draws_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr
     }
     if (!sampled)
         n = (int)TR_MIN(n, TR_MAX(TOO_LONG / each, FEWEST));
-    struct tr_stage stage = {&plan->opts, "draws", 0.45, 0.7, ev->simulated, one_draw, &job};
+    struct tr_stage stage = {&plan->opts, "draws", 0.57, 0.7, ev->simulated, one_draw, &job};
     int rc = tr_stage_run(&stage, (size_t)n, err);
     if (rc < 0) {
         plan->n_finalists = 0;

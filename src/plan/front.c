@@ -220,7 +220,7 @@ int tr_front_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr
 {
     struct sizes job = {.plan = plan, .ev = *ev};
     struct tr_stage stage = {
-        &plan->opts, "cost against the objective", 0.4, 0.45, ev->simulated, run_one, &job};
+        &plan->opts, "cost against the objective", 0.55, 0.57, ev->simulated, run_one, &job};
     plan->front.knee = -1;
     if (plan->pick < 0 || !tr_rank_priced(&plan->candidates[plan->pick]))
         return TR_OK;

@@ -88,6 +88,37 @@ static void five_per_cent_are_a_tie(void **state)
     assert_near(plan.flips[TR_FLIP_PRICE].below.at, 1000.0 / 1051 * 1.05, 1e-9);
 }
 
+/* What nodes cost when they come and go decides, and what was said of fixed fleets is dropped where
+ * it makes another the pick. */
+static void autoscaled_costs_rank(void **state)
+{
+    (void)state;
+    static struct tr_autoscaled scaled[2];
+    begin(&(struct recipe){0});
+    found("whole", 0, 4, 4000, 2);
+    found("timeslice:2", 0, 5, 5000, 2);
+    tr_rank_all(&plan);
+    assert_string_equal(ranked_text(&plan, plan.pick), "whole bf16");
+    scaled[0] = (struct tr_autoscaled){.candidate = 0, .found = true};
+    scaled[0].best.usd_per_month = 3500;
+    plan.scaled = scaled;
+    plan.n_scaled = 1;
+    plan.n_draws = 3;
+    tr_autoscale_rank(&plan);
+    assert_string_equal(ranked_text(&plan, plan.pick), "whole bf16");
+    assert_int_equal(plan.n_draws, 3);
+    scaled[1] = (struct tr_autoscaled){.candidate = 1, .found = true};
+    scaled[1].best.usd_per_month = 3000;
+    plan.n_scaled = 2;
+    tr_autoscale_rank(&plan);
+    assert_string_equal(ranked_text(&plan, plan.pick), "timeslice:2 bf16");
+    assert_int_equal(plan.n_draws, 0);
+    assert_contains(plan.flips[TR_FLIP_RATE].why_not, "not their cheapest");
+    assert_order("timeslice:2 bf16, whole bf16");
+    assert_contains(list[0].cause,
+                    "needs 4 nodes, $4,000 a month (autoscaled $3,500 a month): 1.17 times");
+}
+
 /* A chain of ties must not carry a dear one past a cheap one: each place is given among those
  * within 5 % of the cheapest that is left. */
 static void ties_do_not_chain(void **state)
@@ -295,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(five_per_cent_are_a_tie, end),
+        cmocka_unit_test_teardown(autoscaled_costs_rank, end),
         cmocka_unit_test_teardown(ties_do_not_chain, end),
         cmocka_unit_test_teardown(equals_differ_by_precision_then_cost_then_capacity, end),
         cmocka_unit_test_teardown(within_nodes_max_before_cheaper, end),
