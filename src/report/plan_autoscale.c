@@ -55,12 +55,14 @@ static void print_run(struct tr_table *t, const struct tr_plan *plan, const stru
     tr_table_cell(t, "%s", note);
 }
 
-/* The course of a run in equal spans: "nodes  4  4  5 ...". */
+/* The course of a run in equal spans, half of it to a line. */
 static void print_course(struct tr_str *out, const char *what, const double *values)
 {
-    tr_str_printf(out, "  %-9s", what);
-    for (int k = 0; k < TR_TIMELINE_SPANS; k++)
-        tr_str_printf(out, " %3.*f", values[k] < 9.95 ? 1 : 0, values[k]);
+    for (int k = 0; k < TR_TIMELINE_SPANS; k++) {
+        if (k % (TR_TIMELINE_SPANS / 2) == 0)
+            tr_str_printf(out, "%s  %-9s", k > 0 ? "\n" : "", k > 0 ? "" : what);
+        tr_str_printf(out, " %6.1f", values[k]);
+    }
     tr_str_printf(out, "\n");
 }
 
