@@ -97,11 +97,11 @@ void tr_report_autoscale(struct tr_str *out, const struct tr_plan *plan)
         print_run(&t, plan, c, &x->best, x->found ? "" : x->best.meets ? "no cheaper" : "misses");
         for (size_t d = 0; d < plan->scenario->n_unneeded; d++)
             if (x->delay[d].policy.unneeded_ns != x->best.policy.unneeded_ns)
-                print_run(&t, plan, c, &x->delay[d], "delay only");
+                print_run(&t, plan, c, &x->delay[d], "");
     }
     if (t.n_cells > 0)
-        tr_str_printf(out, "\nAutoscaled: the cheapest policy found, and other scale-down delays "
-                           "with it\n");
+        tr_str_printf(out, "\nAutoscaled: the cheapest policy found, then with other scale-down "
+                           "delays\n");
     tr_table_end(&t, out);
     for (int i = 0; i < plan->n_scaled; i++)
         if (plan->scaled[i].candidate == plan->pick)
