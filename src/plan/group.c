@@ -23,14 +23,16 @@ static bool apart_enough(const struct tr_layouts *l, int a, int b, enum tr_shari
 
 /* ---- time-slicing and MPS ------------------------------------------------------------------- */
 
-/* A pod each; the next goes where there is most load for each pod, the first of equals. */
-static bool fill_shared(const struct tr_layouts *l, struct tr_layout *out)
+/* The least; the next pod goes where there is most load for each pod, the first of equals. */
+static bool fill_shared(const struct tr_layouts *l, const int *least, struct tr_layout *out)
 {
     const struct tr_part *part = &out->arrangement.parts[0];
-    int pods[TR_MAX_UNITS], n = 0;
-    for (int u = 0; u < l->n_units; u++)
-        pods[u] = 1;
-    for (int left = part->n_pods - l->n_units; left > 0; left--) {
+    int pods[TR_MAX_UNITS], n = 0, left = part->n_pods;
+    for (int u = 0; u < l->n_units; u++) {
+        pods[u] = least[u];
+        left -= least[u];
+    }
+    for (; left > 0; left--) {
         int most = 0;
         for (int u = 1; u < l->n_units; u++)
             if (l->load[u] / pods[u] > l->load[most] / pods[most])
@@ -49,18 +51,32 @@ static bool fill_shared(const struct tr_layouts *l, struct tr_layout *out)
     return true;
 }
 
+/* Where the least of all do not stand on one GPU, one each: more GPUs will have the others. */
+static int least_pods(const struct tr_layouts *l, int *least)
+{
+    int sum = 0;
+    for (int u = 0; u < l->n_units; u++) {
+        least[u] = TR_MAX(l->least[u], 1);
+        sum += least[u];
+    }
+    for (int u = 0; u < l->n_units && sum > TR_MAX_UNITS; u++)
+        least[u] = 1;
+    return sum > TR_MAX_UNITS ? l->n_units : sum;
+}
+
 static void each_shared(const struct tr_layouts *l, const char *word)
 {
-    const int counts[] = {l->n_units, 4, 8};
+    int least[TR_MAX_UNITS], n = least_pods(l, least);
+    const int counts[] = {n, 4, 8};
     for (size_t i = 0; i < TR_LEN(counts); i++) {
         struct tr_layout layout = {0};
         char text[32];
-        if (counts[i] < 2 || (i > 0 && counts[i] <= l->n_units))
+        if (counts[i] < 2 || (i > 0 && counts[i] <= n))
             continue;
         snprintf(text, sizeof text, "%s:%d", word, counts[i]);
         tr_assert(tr_arrangement_parse(text, l->gpu, NULL, &layout.arrangement, NULL, NULL) ==
                   TR_OK);
-        if (fill_shared(l, &layout))
+        if (fill_shared(l, least, &layout))
             l->visit(l->arg, &layout);
     }
 }

@@ -22,7 +22,8 @@ struct tr_layouts {
     const struct tr_gpu *gpu;
     int n_units;
     bool merged;               /* unit 0 is alone, and more than one workload */
-    double load[TR_MAX_UNITS]; /* pods beyond one each go where there is most load per pod */
+    int least[TR_MAX_UNITS];   /* pods under time-slicing and MPS: one, or one for each tenant, */
+    double load[TR_MAX_UNITS]; /* and further ones where there is most load per pod */
     /* What pods of two units need between them, or two pods of one. */
     enum tr_isolation apart[TR_MAX_UNITS][TR_MAX_UNITS];
     /* Can a pod of this unit stand on such a part? */
@@ -31,8 +32,8 @@ struct tr_layouts {
     void *arg;
 };
 
-/* Every layout in which each unit has a pod: one engine; time-slicing and MPS with a pod each, and
- * with four and eight pods; every maximal MIG layout, undivided and, for up to five units, with two
+/* Every layout in which each unit has a pod: one engine; time-slicing and MPS with the least pods,
+ * and with four and eight; every maximal MIG layout, undivided and, for up to five units, with two
  * to four unlike pods on each instance. An instance stays empty only where nobody fits on it. */
 void tr_layouts_each(const struct tr_layouts *l);
 

@@ -297,6 +297,8 @@ static void each_layout(struct finder *f)
     for (int u = 0; u < f->n_units; u++) {
         struct tr_seat card = {.unit = f->unit[u], .node = f->node, .lone = true};
         const struct tr_seat *seat = tr_seat_first(f->p, &card);
+        const struct tr_workload *w = workload_of(f->p, __builtin_ctz(f->unit[u]));
+        l.least[u] = w->own_pods ? w->n_tenants : 1;
         l.load[u] = seat != NULL ? pod_load(f->p, seat, 1, true) : 0;
         for (int v = 0; v < f->n_units; v++)
             l.apart[u][v] = apart_of(f, u, v);

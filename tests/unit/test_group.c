@@ -231,6 +231,14 @@ static void further_pods_go_where_the_load_is(void **state)
     assert_true(has(f, "timeslice:4: abbc"));
     assert_true(has(f, "mps:8: aabbbbcc"));
     drop(f);
+    f = open_on(catalog(), "A100-PCIe-80GB", 2);
+    f->l.least[0] = 3; /* tenants, each with a pod of its own */
+    f->l.load[1] = 9;
+    find(f);
+    assert_true(has(f, "timeslice:4: aaab"));
+    assert_true(has(f, "timeslice:8: aaabbbbb"));
+    assert_false(has(f, "timeslice:2: ab"));
+    drop(f);
 }
 
 static void isolation_decides_who_shares_a_part(void **state)
