@@ -126,18 +126,17 @@ static void add_length(struct lengths *l, int32_t tok, int32_t min_tok, int32_t 
     l->sum += tok;
 }
 
-static int64_t add_lengths(struct tr_source *src, struct lengths *prompt, struct lengths *output)
+static void add_lengths(struct tr_source *src, struct lengths *prompt, struct lengths *output)
 {
     struct tr_arrival a;
-    int64_t n = 0, last_ns = 0;
+    int64_t last_ns = 0;
 
-    for (; tr_source_next(src, &a); n++) {
+    while (tr_source_next(src, &a)) {
         assert_true(a.time_ns >= last_ns && a.time_ns < DAY);
         last_ns = a.time_ns;
         add_length(prompt, a.prompt_tok, 16, 16384);
         add_length(output, a.output_tok, 1, 2048);
     }
-    return n;
 }
 
 static double quantile(const struct lengths *l, double q)
@@ -162,22 +161,30 @@ static void quantile_is(const struct lengths *l, double q, double published)
     assert_true(quantile(l, q + margin) + 0.5 >= published - 0.5);
 }
 
-/* 914,261 requests a day with an sd of 2,201; lengths as published with the scenario. */
+/* The arrivals of the whole stream. */
+static int64_t count(struct tr_source *src)
+{
+    struct tr_arrival a;
+    int64_t n = 0;
+
+    while (tr_source_next(src, &a))
+        n++;
+    return n;
+}
+
+/* 914,261 requests a day with an sd of 2,201. Whatever the lengths: these are the cheapest. */
 static void chatbot_day_over_many_seeds(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
-    enum { SEEDS = 4 }; /* whole days are not what that build is for */
-#else
-    enum { SEEDS = 12 };
-#endif
-    static struct lengths prompt, output;
+    enum { SEEDS = 6 };
     double sum = 0.0, squares = 0.0;
 
     (void)state;
+    struct tr_length fixed = spec.output;
     tr_traffic_aks_chatbot(&spec);
+    spec.prompt = spec.output = fixed;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct tr_source *src = open_source(seed);
-        double off = (double)add_lengths(src, &prompt, &output) - 914261.0;
+        double off = (double)count(src) - 914261.0;
         sum += off;
         squares += off * off;
         assert_int_equal(tr_source_span_ns(src), DAY);
@@ -189,7 +196,18 @@ static void chatbot_day_over_many_seeds(void **state)
     double ratio = variance / (2201.0 * 2201.0); /* within its central 99.99 % */
     assert_true(ratio > chi_square_per_df(SEEDS - 1, 0.00005));
     assert_true(ratio < chi_square_per_df(SEEDS - 1, 0.99995));
+}
 
+/* Lengths as published with the scenario. */
+static void chatbot_lengths_are_as_published(void **state)
+{
+    static struct lengths prompt, output;
+
+    (void)state;
+    tr_traffic_aks_chatbot(&spec);
+    struct tr_source *src = open_source(0);
+    add_lengths(src, &prompt, &output);
+    tr_source_close(src);
     double n = (double)prompt.n; /* the sd of a prompt is 1,200, of an output below 400 */
     is_near("prompt mean", prompt.sum / n, 1200.0, 4.0 * 1200.0 / sqrt(n));
     is_near("output mean", output.sum / n, 500.0, 4.0 * 400.0 / sqrt(n));
@@ -229,7 +247,7 @@ static void segments_follow_the_definition(void **state)
  * ramp, hold, decay and step of the day is where it should be. */
 static void chatbot_rate_has_its_shape(void **state)
 {
-    enum { SEEDS = 6, WINDOWS = 288 };
+    enum { SEEDS = 2, WINDOWS = 288 };
     double counts[WINDOWS] = {0}, chi_square = 0.0, total = 0.0;
 
     (void)state;
@@ -258,11 +276,11 @@ static void chatbot_rate_has_its_shape(void **state)
 static void modulation_shows_in_the_dispersion(void **state)
 {
     static const int width_s[] = {1, 10, 60};
-    static const double tolerance[] = {0.025, 0.07, 0.14}; /* some four standard errors */
+    static const double tolerance[] = {0.04, 0.12, 0.24}; /* some four standard errors */
 
     (void)state;
     steady.rate = 20.0;
-    spec.duration_ns = 3 * DAY;
+    spec.duration_ns = DAY;
     spec.modulation_variance = 0.02;
     spec.modulation_time_ns = 5 * SECOND;
     spec.prompt = spec.output;
@@ -274,7 +292,7 @@ static void modulation_shows_in_the_dispersion(void **state)
         double idc = 1.0 + 20.0 * covariance / width_s[i];
         is_near("index of dispersion", stats.idc[i], idc, tolerance[i] * idc);
     }
-    is_near("rate", stats.rate, 20.0, 0.05);
+    is_near("rate", stats.rate, 20.0, 0.1);
 }
 
 /* ---- processes ------------------------------------------------------------------------------ */
@@ -284,17 +302,18 @@ static void poisson_and_gamma_have_their_dispersion(void **state)
     static const double shapes[] = {1.0, 0.25, 4.0};
 
     (void)state;
-    spec.duration_ns = 2 * DAY;
+    spec.duration_ns = DAY;
     spec.prompt = spec.output;
     for (size_t i = 0; i < TR_LEN(shapes); i++) {
         spec.process = i == 0 ? TR_POISSON : TR_GAMMA;
         spec.burstiness = shapes[i];
         struct tr_traffic_stats stats = measure(11);
         double cv = 1.0 / sqrt(shapes[i]); /* vllm bench serve: gaps are Gamma(shape) */
-        is_near("CV of the gaps", stats.iat_cv, cv, 0.01 * cv);
-        is_near("index of dispersion", stats.idc[2], cv * cv, 0.1 * cv * cv);
-        is_near("rate", stats.rate, 10.0, 4.0 * cv * sqrt(10.0 / (2 * 86400.0)));
+        is_near("CV of the gaps", stats.iat_cv, cv, 0.015 * cv);
+        is_near("index of dispersion", stats.idc[2], cv * cv, 0.15 * cv * cv);
+        is_near("rate", stats.rate, 10.0, 4.0 * cv * sqrt(10.0 / 86400.0));
     }
+    spec.duration_ns = 1000 * SECOND;
     spec.process = TR_GAMMA;
     spec.burstiness = 1.0; /* is Poisson, draw by draw */
     struct tr_traffic_stats gamma = measure(11);
@@ -684,24 +703,27 @@ static void median_minute_is_the_base_under_spikes(void **state)
     assert_int_equal(s.requests, 36000 + 90 * 120);
 }
 
-/* A year needs no more memory than a minute. */
+/* A year needs no more memory than a minute, nor do the seconds of a modulation. */
 static void a_year_takes_no_memory(void **state)
 {
-    struct tr_arrival a;
-    int64_t n = 0;
+    static const struct {
+        double modulation_variance;
+        int days;
+    } runs[] = {{0.0, 365}, {0.02, 10}};
 
     (void)state;
     steady.rate = 1.0 / 60.0;
-    spec.modulation_variance = 0.02;
-    spec.duration_ns = 365 * DAY;
-    struct tr_source *src = open_source(1);
-    struct mallinfo2 before = mallinfo2();
-    while (tr_source_next(src, &a))
-        n++;
-    struct mallinfo2 after = mallinfo2();
-    assert_true(after.uordblks <= before.uordblks && after.hblkhd <= before.hblkhd);
-    is_near("requests", (double)n, 525600.0, 4.0 * sqrt(525600.0 * 1.1));
-    tr_source_close(src);
+    for (size_t i = 0; i < TR_LEN(runs); i++) {
+        spec.modulation_variance = runs[i].modulation_variance;
+        spec.duration_ns = runs[i].days * DAY;
+        struct tr_source *src = open_source(1);
+        struct mallinfo2 before = mallinfo2();
+        double n = (double)count(src), expected_n = 1440.0 * runs[i].days;
+        struct mallinfo2 after = mallinfo2();
+        assert_true(after.uordblks <= before.uordblks && after.hblkhd <= before.hblkhd);
+        is_near("requests", n, expected_n, 4.0 * sqrt(expected_n * 1.1));
+        tr_source_close(src);
+    }
 }
 
 static void is_refused(const char *message)
@@ -767,6 +789,7 @@ int main(void)
 #define TRACE(f) cmocka_unit_test_setup_teardown(f, write_trace, remove_trace)
     const struct CMUnitTest tests[] = {
         TEST(chatbot_day_over_many_seeds),
+        TEST(chatbot_lengths_are_as_published),
         TEST(segments_follow_the_definition),
         TEST(chatbot_rate_has_its_shape),
         TEST(modulation_shows_in_the_dispersion),
