@@ -164,11 +164,10 @@ void reuse_publish(struct tr_engine *e, uint32_t i, int32_t blocks)
 {
     struct request *r = &e->req[i];
     struct span s;
-    for (int32_t k = 0; next_span(r, blocks, &k, &s);) {
-        uint32_t entry = prefix_find(&e->prefix, s.key, false);
-        if (entry != NONE)
-            catch_up(e, entry);
-        publish(e, r, s.to);
+    for (int32_t k = 0; next_span(r, blocks, &k, &s); r->hashed = s.to) {
+        uint32_t entry = prefix_find(&e->prefix, s.key, true);
+        catch_up(e, entry);
+        prefix_publish(&e->prefix, entry, r->hashed, s.to, &r->pieces);
     }
 }
 

@@ -365,6 +365,14 @@ static void schedule_waiting(struct tr_engine *e, struct tr_step *step, int64_t 
     }
 }
 
+static void schedule_done(struct tr_engine *e, struct tr_step *step)
+{
+    e->stats.steps++;
+    e->stats.kv_used_max = TR_MAX(e->stats.kv_used_max, tr_engine_blocks_used(e));
+    step->duration_ps = tr_steptime_ps(e->cfg.steptime, step->tokens, step->rows, step->decodes,
+                                       step->context_tok, step->chunks_ps);
+}
+
 bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
 {
     engine_count_blocks(e, now_ns);
@@ -381,9 +389,23 @@ bool tr_engine_schedule(struct tr_engine *e, int64_t now_ns, struct tr_step *ste
     }
     if (step->tokens == 0)
         return false;
-    e->stats.steps++;
-    e->stats.kv_used_max = TR_MAX(e->stats.kv_used_max, tr_engine_blocks_used(e));
-    step->duration_ps = tr_steptime_ps(e->cfg.steptime, step->tokens, step->rows, step->decodes,
-                                       step->context_tok, step->chunks_ps);
+    schedule_done(e, step);
+    return true;
+}
+
+bool tr_engine_tick(struct tr_engine *e, int64_t now_ns, struct tr_step *step)
+{
+    int32_t n = e->n_decode, need = e->phase[phase_of(-e->epoch)];
+    if (step->n_events > 0 || n == 0 || e->fresh.n + e->resumed.n + e->n_prefill > 0 ||
+        need > e->free_blocks || e->heap[0].epoch <= e->epoch + 1)
+        return false;
+    engine_count_blocks(e, now_ns);
+    e->updates++;
+    step->tokens = step->rows = step->chunks = 0;
+    step->chunks_ps = step->chunk_context_tok = 0;
+    if (need > 0)
+        blocks_take(e, need);
+    decode_all(e, step, 0, 0);
+    schedule_done(e, step);
     return true;
 }

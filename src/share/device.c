@@ -214,13 +214,14 @@ static void hw_post(struct tr_device *d, const struct pod *p, const struct tr_st
 static void find_stretch(struct tr_device *d, const struct pod *p)
 {
     const struct tr_step *a = &p->step[p->first], *b = &p->step[p->first ^ 1];
-    set_stretch(d, p->number, 0);
-    if (a->n_events + b->n_events + a->chunks + b->chunks > 0 || a->decodes != b->decodes ||
-        b->context_tok != a->context_tok + a->decodes || p->in_flight < 2 || d->cfg.exact ||
-        d->trace != NULL || (d->cfg.yields > 0 && d->cfg.n_pods > 1))
-        return;
-    set_stretch(d, p->number, tr_engine_calm(p->engine));
-    d->stretch[p->number].growth_ps = tr_engine_step_growth_ps(p->engine);
+    int64_t most = 0;
+    if (a->n_events + b->n_events + a->chunks + b->chunks == 0 && a->decodes == b->decodes &&
+        b->context_tok == a->context_tok + a->decodes && p->in_flight == 2 && !d->cfg.exact &&
+        d->trace == NULL && (d->cfg.yields == 0 || d->cfg.n_pods == 1)) {
+        most = tr_engine_calm(p->engine);
+        d->stretch[p->number].growth_ps = tr_engine_step_growth_ps(p->engine);
+    }
+    set_stretch(d, p->number, most);
 }
 
 /* Fills the pod's pipeline: one step for a synchronous engine, two for an asynchronous one. */
@@ -243,10 +244,27 @@ static void pod_fill(struct tr_device *d, struct pod *p)
     find_stretch(d, p);
 }
 
+/* The commonest of the steps that no stretch takes: on a card of its own, one that yields nothing
+ * ends, and the next is a decode in which nothing happens. What step_done does, in short. */
+static bool step_done_plain(struct tr_device *d, struct pod *p, int64_t end_ns)
+{
+    struct tr_step *step = &p->step[p->first];
+    if (d->kind != LONE || d->trace != NULL || p->in_flight < 2 ||
+        !tr_engine_tick(p->engine, end_ns, step))
+        return false;
+    d->now_ns = end_ns;
+    tr_lone_post(&d->lone, end_ns, step->duration_ps);
+    p->first ^= 1;
+    find_stretch(d, p);
+    return true;
+}
+
 static void step_done(struct tr_device *d, int ctx, int64_t end_ns, int64_t lost_ps)
 {
     struct pod *p = &d->pod[ctx];
     struct tr_step *step = &p->step[p->first];
+    if (step_done_plain(d, p, end_ns))
+        return;
     d->now_ns = end_ns;
     trace(d, "end", ctx, -1, step);
     p->first ^= 1;
