@@ -55,11 +55,13 @@ static double polynomial(const double *coefficients, size_t n, double x)
 /* With x = m 2^k, f = m - 1 and s = f / (2 + f): ln m = 2 atanh s = 2s + s R(s^2), and as
  * 2s = f - s f it is also f - s (f - R), or f - (h - s (h + R)) with h = f^2 / 2, whose leading
  * term is exact. */
+
+/* 2/3, 2/5, ... 2/25: |s| < 0.172, so the first term left out is below 2^-60 of the sum. */
+static const double ln_series[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11, 2.0 / 13,
+                                   2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25};
+
 double tr_ln(double x)
 {
-    /* 2/3, 2/5, ... 2/25: |s| < 0.172, so the first term left out is below 2^-60 of the sum. */
-    static const double series[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11, 2.0 / 13,
-                                    2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25};
     double m;
 
     tr_assert(x > 0.0);
@@ -73,10 +75,34 @@ double tr_ln(double x)
     double f = m - 1.0;
     double s = f / (2.0 + f);
     double z = s * s;
-    double r = z * polynomial(series, TR_LEN(series), z);
+    double r = z * polynomial(ln_series, TR_LEN(ln_series), z);
     double h = 0.5 * f * f;
     double e = (double)k;
     return e * LN2_HIGH - ((h - (s * (h + r) + e * LN2_LOW)) - f);
+}
+
+/* The same operations, in turns for each of the eight. */
+void tr_ln_8(double x[8])
+{
+    double e[8], f[8], s[8], z[8], sum[8];
+
+    for (int i = 0; i < 8; i++) {
+        double m;
+        int k = split(x[i], &m);
+        bool high = m > 1.4142135623730951;
+        f[i] = (high ? 0.5 * m : m) - 1.0;
+        e[i] = (double)(k + high);
+        s[i] = f[i] / (2.0 + f[i]);
+        z[i] = s[i] * s[i];
+        sum[i] = ln_series[TR_LEN(ln_series) - 1];
+    }
+    for (size_t j = TR_LEN(ln_series) - 1; j-- > 0;)
+        for (int i = 0; i < 8; i++)
+            sum[i] = sum[i] * z[i] + ln_series[j];
+    for (int i = 0; i < 8; i++) {
+        double h = 0.5 * f[i] * f[i], r = z[i] * sum[i];
+        x[i] = e[i] * LN2_HIGH - ((h - (s[i] * (h + r) + e[i] * LN2_LOW)) - f[i]);
+    }
 }
 
 /* With x = k ln 2 + r and |r| <= ln 2 / 2: e^x = 2^k e^r, and e^r = 1 + r + r^2 P(r). */

@@ -15,7 +15,9 @@
 
 /* ---- functions ---------------------------------------------------------------------------- */
 
-double tr_ln(double x);   /* x > 0; relative error below 4e-16 */
+double tr_ln(double x); /* x > 0; relative error below 4e-16 */
+/* tr_ln of x[0..7] in their places, bit for bit, for normal finite numbers. */
+void tr_ln_8(double x[8]);
 double tr_exp(double x);  /* the same; 0 below -700, infinity above 700 */
 double tr_cbrt(double x); /* x >= 0; relative error below 1e-15 */
 /* Quantile of the standard normal distribution, 0 < p < 1 (Wichura 1988, AS 241: 1e-15). */
@@ -32,6 +34,24 @@ uint64_t tr_rng_stream(const char *purpose, uint64_t a, uint64_t b);
 
 double tr_rng_exp(uint64_t seed, uint64_t stream, uint64_t index);    /* mean 1 */
 double tr_rng_normal(uint64_t seed, uint64_t stream, uint64_t index); /* mean 0, sd 1 */
+
+/* tr_rng_exp of one index after the other, of one seed and stream. Some are drawn ahead together: a
+ * logarithm waits for its own intermediate results more than it computes. Starts as all zeroes. */
+#define TR_RNG_AHEAD 8
+struct tr_rng_exps {
+    uint64_t first, n; /* what is drawn: from index `first` on */
+    double exp[TR_RNG_AHEAD];
+};
+void tr_rng_exps_fill(struct tr_rng_exps *e, uint64_t seed, uint64_t stream, uint64_t index);
+
+static inline double tr_rng_exps_at(struct tr_rng_exps *e, uint64_t seed, uint64_t stream,
+                                    uint64_t index)
+{
+    if (index - e->first >= e->n)
+        tr_rng_exps_fill(e, seed, stream, index);
+    return e->exp[index - e->first];
+}
+
 /* Gamma with the given shape > 0 and mean 1. */
 double tr_rng_gamma(uint64_t seed, uint64_t stream, uint64_t index, double shape);
 

@@ -42,6 +42,17 @@ double tr_rng_exp(uint64_t seed, uint64_t stream, uint64_t index)
     return -tr_ln(tr_rng_unit(seed, stream, index));
 }
 
+void tr_rng_exps_fill(struct tr_rng_exps *e, uint64_t seed, uint64_t stream, uint64_t index)
+{
+    for (uint64_t i = 0; i < TR_RNG_AHEAD; i++)
+        e->exp[i] = tr_rng_unit(seed, stream, index + i);
+    tr_ln_8(e->exp);
+    for (int i = 0; i < TR_RNG_AHEAD; i++)
+        e->exp[i] = -e->exp[i];
+    e->first = index;
+    e->n = TR_RNG_AHEAD;
+}
+
 double tr_rng_normal(uint64_t seed, uint64_t stream, uint64_t index)
 {
     return tr_normal_quantile(tr_rng_unit(seed, stream, index));

@@ -180,7 +180,7 @@ static bool like_time(struct tr_source *src, struct tr_arrival *out)
 {
     if ((int64_t)src->index >= src->n)
         return false;
-    src->gaps += tr_rng_exp(src->seed, src->traffic->like_gap_stream, src->index);
+    src->gaps += tr_rng_exps_at(&src->exps, src->seed, src->traffic->like_gap_stream, src->index);
     out->time_ns = (int64_t)(src->gaps / src->rate * 1e9);
     return true;
 }

@@ -81,6 +81,10 @@ int tr_sessions_model_init(struct tr_sessions_model *m, const struct tr_traffic_
     m->turns = s->turns;
     m->fixed = s->fixed_turns;
     m->ln_stay = s->turns > 1.0 ? tr_ln(1.0 - 1.0 / s->turns) : 0.0;
+    for (int k = 0; k < TR_TURN_LEVELS; k++) { /* far more apart than logarithms are wrong */
+        m->below[k] = tr_exp((k + 1) * m->ln_stay) * (1.0 - 1e-12);
+        m->above[k] = tr_exp((k + 1) * m->ln_stay) * (1.0 + 1e-12);
+    }
     m->max_tok = spec->prompt.kind == TR_LENGTH_LOGNORMAL
                      ? spec->prompt.max_tok
                      : TR_MAX(spec->prompt.fixed_tok, DEFAULT_MAX_TOK);
@@ -106,14 +110,26 @@ int tr_sessions_model_init(struct tr_sessions_model *m, const struct tr_traffic_
 
 /* ---- draws ---------------------------------------------------------------------------------- */
 
+/* The quotient's whole part is how many powers of the chance to stay u is below: counted, where
+ * rounding cannot matter, and computed elsewhere. */
+int32_t tr_sessions_further(const struct tr_sessions_model *m, double u)
+{
+    int32_t k = 0;
+
+    while (k < TR_TURN_LEVELS && u < m->below[k])
+        k++;
+    if (k < TR_TURN_LEVELS && u > m->above[k])
+        return k;
+    return (int32_t)TR_MIN(tr_ln(u) / m->ln_stay, (double)TURN_MASK - 1.0);
+}
+
 static int32_t draw_turns(const struct tr_sessions *s, uint64_t session)
 {
     const struct tr_sessions_model *m = s->model;
 
     if (m->fixed || m->turns == 1.0)
         return (int32_t)m->turns;
-    double further = tr_ln(tr_rng_unit(s->seed, m->turns_stream, session)) / m->ln_stay;
-    return 1 + (int32_t)TR_MIN(further, (double)TURN_MASK - 1.0);
+    return 1 + tr_sessions_further(m, tr_rng_unit(s->seed, m->turns_stream, session));
 }
 
 static int64_t draw_think_ns(const struct tr_sessions *s, uint64_t id)
@@ -225,7 +241,7 @@ static void next_start(struct tr_sessions *s, bool first)
         s->start_tenant = (uint16_t)(s->starts->tenant + 1);
         return;
     }
-    s->gaps += tr_rng_exp(s->seed, s->model->gap_stream, s->session);
+    s->gaps += tr_rng_exps_at(&s->exps, s->seed, s->model->gap_stream, s->session);
     s->start_ns = (int64_t)(s->gaps / s->start_rate * 1e9) - s->model->lead_ns;
 }
 

@@ -15,11 +15,14 @@
 
 #define TR_TURN_BITS 16 /* of a turn's id; the others are its session's */
 
+#define TR_TURN_LEVELS 8
+
 /* What does not change while turns are drawn; shared by all iterators. */
 struct tr_sessions_model {
-    double turns;     /* asked for, in the mean */
-    bool fixed;       /* always so many */
-    double ln_stay;   /* geometric: ln of the chance that one more turn follows */
+    double turns;   /* asked for, in the mean */
+    bool fixed;     /* always so many */
+    double ln_stay; /* geometric: ln of the chance that one more turn follows */
+    double below[TR_TURN_LEVELS], above[TR_TURN_LEVELS]; /* of that chance to the power 1, 2, ... */
     double turns_out; /* in the mean, as they come out: a session ends before max_tok is passed */
     int32_t max_tok;
     int64_t tpot_ns;
@@ -46,6 +49,7 @@ struct tr_sessions {
     uint64_t seed;
     struct tr_synth *starts; /* NULL: a Poisson process of this rate */
     double start_rate, gaps;
+    struct tr_rng_exps exps;
     int64_t most; /* requests; 0: to the model's end */
     int64_t given;
     uint64_t session;      /* of the next start */
@@ -65,6 +69,9 @@ void tr_sessions_rewind(struct tr_sessions *s);
 /* False at the end. Turns come by (time, session, turn). */
 bool tr_sessions_next(struct tr_sessions *s, struct tr_turn *out);
 void tr_sessions_free(struct tr_sessions *s);
+
+/* Turns that follow the first of a session, at a uniform number. */
+int32_t tr_sessions_further(const struct tr_sessions_model *m, double u);
 
 /* Mean turns of sessions that end before a prompt would pass max_tok; turns.c. */
 double tr_sessions_mean_turns(const struct tr_sessions_model *m);

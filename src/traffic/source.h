@@ -60,6 +60,7 @@ struct tr_source {
     struct tr_sessions sessions;
     /* Poisson like the traffic: the sum of unit gaps so far, the rate, how many. */
     double gaps, rate;
+    struct tr_rng_exps exps;
     int64_t n;
     /* The trace's runs with what the lap or the variation changes, by lap; NULL: not needed yet. */
     struct tr_run **lap_runs;

@@ -123,13 +123,13 @@ static int64_t advance(struct tr_synth_cell *c, double need)
     return c->t0_ns + (int64_t)(c->x_s * 1e9);
 }
 
-static double gap(const struct tr_synth *s)
+static double gap(struct tr_synth *s)
 {
     const struct tr_synth_model *m = s->model;
 
     switch (m->process) {
     case TR_POISSON:
-        return tr_rng_exp(s->seed, m->gap_stream, s->index);
+        return tr_rng_exps_at(&s->exps, s->seed, m->gap_stream, s->index);
     case TR_GAMMA:
         return tr_rng_gamma(s->seed, m->gap_stream, s->index, m->burstiness);
     case TR_CONSTANT:

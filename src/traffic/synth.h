@@ -42,6 +42,7 @@ struct tr_synth {
     const struct tr_synth_model *model;
     uint64_t seed;
     uint64_t index; /* of the next arrival */
+    struct tr_rng_exps exps;
     size_t segment;
     int64_t at_ns; /* where the next cell begins */
     struct tr_synth_cell cell;

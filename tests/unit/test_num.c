@@ -221,6 +221,19 @@ static void draws_follow_the_distributions_they_claim(void **state)
     free(draws);
 }
 
+/* In any order, and where indices wrap around. */
+static void exponentials_drawn_ahead_are_the_same(void **state)
+{
+    (void)state;
+    struct tr_rng_exps ahead = {0};
+    for (uint64_t i = 0; i < 20000; i++) {
+        uint64_t index = i % 1000 == 999 ? i / 2 : i - 10;
+        double one = tr_rng_exp(SEED, 10, index);
+        double of_many = tr_rng_exps_at(&ahead, SEED, 10, index);
+        assert_memory_equal(&one, &of_many, sizeof(one));
+    }
+}
+
 /* Gamma of mean 1: variance 1 / shape, fourth central moment (3 + 6 / shape) / shape^2. */
 static void gamma_has_its_mean_and_variance(void **state)
 {
@@ -511,6 +524,7 @@ int main(void)
         cmocka_unit_test(one_input_bit_changes_half_of_the_output_bits),
         cmocka_unit_test(streams_have_names_of_their_own),
         cmocka_unit_test(draws_follow_the_distributions_they_claim),
+        cmocka_unit_test(exponentials_drawn_ahead_are_the_same),
         cmocka_unit_test(gamma_has_its_mean_and_variance),
         cmocka_unit_test(every_bit_is_the_same_on_every_machine),
         cmocka_unit_test(the_hash_is_fnv_1a),

@@ -182,6 +182,39 @@ static void turns_have_their_distribution(void **state)
 }
 
 /* Turns of one time come in the order of their sessions. */
+/* Levels of the table or not, and right beside each of them: always what the formula says. */
+static void turns_from_the_table_equal_the_formula(void **state)
+{
+    static const double turns[] = {1.0001, 1.8, 5.0, 1000.0};
+
+    (void)state;
+    for (size_t t = 0; t < TR_LEN(turns); t++) {
+        spec.sessions.turns = turns[t];
+        struct tr_sessions_model m = {0};
+        struct tr_synth_model synth = {0};
+        struct tr_tokens prompt, output;
+        struct tr_err err = {0};
+        if (tr_tokens_init(&prompt, &spec.prompt, "prompt", &err) ||
+            tr_tokens_init(&output, &spec.output, "output", &err) ||
+            tr_synth_model_init(&synth, &spec, &err) ||
+            tr_sessions_model_init(&m, &spec, &prompt, &output, &synth, &err))
+            fail_msg("%s", err.text);
+        for (uint64_t i = 0; i < 50000; i++) {
+            double u = tr_rng_unit(1, 2, i);
+            if (i < 2000) /* up to 100 of the smallest differences from a level */
+                u = tr_exp((double)(1 + i % 10) * m.ln_stay) *
+                    (1.0 + ((double)(i / 10) - 100.0) * 0x1p-53);
+            if (u > 0.0 && u < 1.0)
+                assert_int_equal(tr_sessions_further(&m, u),
+                                 (int32_t)TR_MIN(tr_ln(u) / m.ln_stay, 65534.0));
+        }
+        tr_rate_free(&synth.rate);
+        tr_tokens_free(&prompt);
+        tr_tokens_free(&output);
+        tr_tokens_free(&m.message);
+    }
+}
+
 static void turns_of_one_time_have_an_order(void **state)
 {
     size_t ties = 0;
@@ -531,12 +564,19 @@ static void impossible_sessions_are_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_turn_follows_from_the_one_before),  TEST(turns_have_their_distribution),
-        TEST(turns_of_one_time_have_an_order),     TEST(think_times_have_their_mean_and_spread),
-        TEST(requests_come_at_the_rate_described), TEST(mean_turns_are_computed),
-        TEST(system_prompts_are_drawn_evenly),     TEST(sessions_repeat_themselves),
-        TEST(another_rate_keeps_the_sessions),     TEST(a_capacity_run_has_the_same_sessions),
-        TEST(a_number_of_requests_ends_sessions),  TEST(memory_holds_live_sessions_only),
+        TEST(a_turn_follows_from_the_one_before),
+        TEST(turns_have_their_distribution),
+        TEST(turns_of_one_time_have_an_order),
+        TEST(turns_from_the_table_equal_the_formula),
+        TEST(think_times_have_their_mean_and_spread),
+        TEST(requests_come_at_the_rate_described),
+        TEST(mean_turns_are_computed),
+        TEST(system_prompts_are_drawn_evenly),
+        TEST(sessions_repeat_themselves),
+        TEST(another_rate_keeps_the_sessions),
+        TEST(a_capacity_run_has_the_same_sessions),
+        TEST(a_number_of_requests_ends_sessions),
+        TEST(memory_holds_live_sessions_only),
         TEST(impossible_sessions_are_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
