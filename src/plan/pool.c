@@ -50,6 +50,16 @@ static void note(struct tr_pool *out, const struct hunt *h, double *nearest)
     }
 }
 
+static void remember(struct tr_way *way, const struct tr_stand_run *r)
+{
+    way->nodes = r->nodes;
+    way->meets = r->meets;
+    way->breaks = r->breaks;
+    memcpy(way->saturated, r->saturated, sizeof way->saturated);
+    if (!r->meets)
+        memcpy(way->why, r->why, sizeof way->why);
+}
+
 /* The batch at hand; the first that meets everything is taken over. */
 static int run_batch(struct hunt *h, struct tr_pool *out, double *nearest, struct tr_err *err)
 {
@@ -57,7 +67,10 @@ static int run_batch(struct hunt *h, struct tr_pool *out, double *nearest, struc
     int rc = tr_stage_run(&stage, (size_t)h->n_run, err);
     for (int i = 0; i < h->n_run; i++) {
         struct tr_stand_run *r = &h->run[i];
+        if (rc == TR_OK)
+            remember(&out->ways[r->stand - h->stands], r);
         if (rc == TR_OK && r->meets && out->stand.node == NULL) {
+            out->way = (int)(r->stand - h->stands);
             out->stand = *r->stand;
             out->nodes = r->nodes;
             out->cost = cost_of(h, r->stand, r->nodes);
@@ -125,10 +138,14 @@ int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_
     double nearest = 1e300;
     int64_t cost = 0;
     int rc = TR_OK;
-    *out = (struct tr_pool){.members = members, .cost = TR_NO_COST};
+    *out = (struct tr_pool){.members = members, .cost = TR_NO_COST, .way = -1};
     h.stands = tr_calloc(s->n_nodes * TR_MAX_STANDS, sizeof *h.stands);
     for (size_t i = 0; i < s->n_nodes; i++)
         h.n += tr_stands_find(p, members, s->nodes[i], &h.stands[h.n]);
+    out->n_ways = h.n;
+    out->ways = TR_ARENA_NEW(&p->arena, struct tr_way, (size_t)h.n);
+    for (int i = 0; i < h.n; i++)
+        out->ways[i] = (struct tr_way){.stand = h.stands[i], .breaks = -1};
     if (h.n == 0)
         explain_none(p, out);
     else if (next_cost(&h, 0) >= below)
@@ -141,5 +158,54 @@ int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_
         rc = run_cost(&h, cost, out, &nearest, err);
     }
     free(h.stands);
+    return rc;
+}
+
+/* The simplest way of its kind, on the pool's nodes, where none of the kind was run on as many. */
+static bool stands_for_its_kind(const struct tr_pool *pool, int k)
+{
+    const struct tr_stand *s = &pool->ways[k].stand;
+    if (s->node != pool->stand.node || s->least > pool->nodes)
+        return false;
+    for (int i = 0; i < pool->n_ways; i++) {
+        const struct tr_way *other = &pool->ways[i];
+        bool alike =
+            other->stand.node == s->node && tr_arrangement_rank(&other->stand.layout.arrangement) ==
+                                                tr_arrangement_rank(&s->layout.arrangement);
+        if (alike && (other->nodes == pool->nodes || (i < k && other->stand.least <= pool->nodes)))
+            return false;
+    }
+    return true;
+}
+
+struct completion {
+    struct tr_pools *p;
+    struct tr_stand_run *run;
+};
+
+static int complete_one(void *arg, size_t i, struct tr_err *err)
+{
+    struct completion *c = arg;
+    return tr_stand_simulate(c->p, &c->run[i], err);
+}
+
+int tr_pool_complete(struct tr_pools *p, struct tr_pool *pool, struct tr_err *err)
+{
+    struct completion c = {p, tr_calloc((size_t)pool->n_ways, sizeof *c.run)};
+    struct tr_stage stage = {&p->opts, "other ways", 1, 1, &p->simulated, complete_one, &c};
+    size_t n = 0;
+    for (int k = 0; k < pool->n_ways; k++)
+        if (stands_for_its_kind(pool, k))
+            c.run[n++] = (struct tr_stand_run){
+                .stand = &pool->ways[k].stand, .members = pool->members, .nodes = pool->nodes};
+    int rc = tr_stage_run(&stage, n, err);
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < pool->n_ways && rc == TR_OK; k++)
+            if (&pool->ways[k].stand == c.run[i].stand)
+                remember(&pool->ways[k], &c.run[i]);
+        tr_sim_result_free(&c.run[i].result);
+    }
+    pool->tried += rc == TR_OK ? (int)n : 0;
+    free(c.run);
     return rc;
 }

@@ -188,6 +188,22 @@ static int share(struct tr_pools *p, struct tr_err *err)
     return rc;
 }
 
+/* The pools of the pick in which someone is guaranteed: what else could be done there is shown. */
+static int complete(struct tr_pools *p, struct tr_err *err)
+{
+    int rc = TR_OK;
+    for (int i = 0; i < p->n; i++) {
+        uint32_t members = 0;
+        for (int g = 0; p->answer.n_best > 0 && g < p->answer.best[0].n; g++)
+            if (p->answer.best[0].group[g] >> i & 1U)
+                members = p->answer.best[0].group[g];
+        for (size_t k = 0; k < p->n_groups && rc == TR_OK; k++)
+            if (p->member[i].view.workload.guaranteed && p->groups[k]->members == members)
+                rc = tr_pool_complete(p, p->groups[k], err);
+    }
+    return rc;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 static bool all_priced(const struct tr_scenario *s)
@@ -226,9 +242,10 @@ int tr_pools_run(const struct tr_scenario *s, const struct tr_plan_opts *opts,
         p->apart = apart(p, (uint32_t)((1ULL << p->n) - 1));
         rc = share(p, err);
     }
-    if (rc == TR_OK) {
+    if (rc == TR_OK)
+        rc = complete(p, err);
+    if (rc == TR_OK)
         rc = tr_pools_victims(p, err);
-    }
     p->interrupted = rc == TR_EINTR;
     if (rc == TR_OK || rc == TR_EINTR) {
         p->meets = all_meet(p);
@@ -251,6 +268,7 @@ void tr_pools_free(struct tr_pools *p)
     for (size_t i = 0; i < p->n_groups; i++)
         tr_sim_result_free(&p->groups[i]->result);
     free(p->groups);
+    free(p->victims);
     free(p->seats);
     tr_arena_free(&p->arena);
     free(p);

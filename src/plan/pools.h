@@ -42,6 +42,16 @@ struct tr_stand {
     int least;   /* fewer nodes will not do, by the mean load and by each workload alone */
 };
 
+/* A stand of a group, and what became of it where it was simulated last. */
+struct tr_way {
+    struct tr_stand stand;
+    int nodes; /* 0: it was not tried */
+    bool meets;
+    int breaks; /* the workload whose guarantee it does not keep; -1: it was not found to */
+    double saturated[TR_MAX_WORKLOADS]; /* as in a pool */
+    char why[200];                      /* it does not meet the objectives */
+};
+
 struct tr_pool {
     uint32_t members;      /* workloads, as bits */
     struct tr_stand stand; /* node NULL: no way was found that costs less than apart */
@@ -53,8 +63,10 @@ struct tr_pool {
     /* Of a guaranteed member: the share inside its worst objective while its neighbours saturate.
      */
     double saturated[TR_MAX_WORKLOADS];
-    int tried;     /* ways and sizes simulated */
-    char why[320]; /* why they are better apart */
+    int tried;           /* ways and sizes simulated */
+    struct tr_way *ways; /* simplest first */
+    int n_ways, way;     /* the one that it was given; -1: none */
+    char why[320];       /* why they are better apart */
 };
 
 /* A workload as a group sees it. */
@@ -64,10 +76,14 @@ struct tr_member {
     struct tr_source *source; /* cloned for each run */
 };
 
-/* A workload's first pod as a victim of those it shares its piece of hardware with. */
+/* A workload's first pod as a victim of those it shares its piece of hardware with: of every one in
+ * the shared pools of the pick, and of a guaranteed one in every way that was tried. */
 struct tr_pool_victim {
-    int pool; /* in the pick */
+    const struct tr_pool *pool;
+    const struct tr_way *way;
+    int number; /* of the pool in the pick, where this is the way picked; else -1 */
     int workload;
+    bool first_come; /* its engine goes by arrival, to show what priorities do */
     bool coupled;
     double rate; /* 1/s */
     struct tr_victim_answer at[TR_N_NEIGHBOURS];
@@ -88,8 +104,8 @@ struct tr_pools {
     int64_t apart; /* what all cost alone; TR_NO_COST: one of them cannot be alone */
     bool meets;
     bool interrupted;
-    int n_victims;
-    struct tr_pool_victim victims[TR_MAX_WORKLOADS];
+    size_t n_victims, cap_victims;
+    struct tr_pool_victim *victims;
     _Atomic int64_t simulated;
     int n_lines;
     const char *lines[32];
@@ -142,21 +158,33 @@ struct tr_stand_run {
     int sampled_gpus;
     double saturated[TR_MAX_WORKLOADS]; /* as in a pool */
     bool meets;
+    int breaks; /* as in a way */
     double off; /* how far it is off: tr_hunt_excess of the worst */
     char why[200];
 };
-int tr_stand_simulate(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err);
+int tr_stand_simulate(struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err);
+/* The share of a workload's requests within each of its objectives while its neighbours saturate,
+ * in the mean of its pods. */
+int tr_stand_saturate(struct tr_pools *p, const struct tr_stand_run *run, int workload,
+                      double within[TR_MAX_OBJECTIVES], struct tr_err *err);
 /* Its fleet. Parts on which nobody fits are left out. `engines` has room for the pods of a GPU and
  * must stay as long as the fleet. */
 void tr_stand_fleet(const struct tr_pools *p, const struct tr_stand_run *run,
                     struct tr_engine_config *engines, struct tr_fleet_config *f);
 
-/* What neighbours do to each workload in the shared pools of the pick. */
+/* What neighbours do to each workload in the shared pools of the pick, and to the guaranteed ones
+ * in every way that was tried. */
 int tr_pools_victims(struct tr_pools *p, struct tr_err *err);
+/* The group whose ways a guaranteed workload is shown in: its pool or, where that is its own, the
+ * smallest group tried that holds it, the first of these; NULL: there is none. */
+const struct tr_pool *tr_pools_shown(const struct tr_pools *p, int workload);
 
 /* The cheapest way for these workloads to share, cheaper than `below`. */
 int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_pool *out,
                  struct tr_err *err);
+/* Also runs the simplest way of each kind of arrangement that was not tried at the pool's size, to
+ * be shown beside the one it was given. */
+int tr_pool_complete(struct tr_pools *p, struct tr_pool *pool, struct tr_err *err);
 
 /* Millionths of a dollar a month, or of a GPU where some price is not known. */
 int64_t tr_pools_cost(const struct tr_pools *p, const struct tr_node_type *node, int nodes);

@@ -197,8 +197,8 @@ static void say_guarantees(struct tr_pools *p)
             const struct tr_workload *w = &p->member[i].view.workload;
             if (w->guaranteed)
                 say(p,
-                    "%s is guaranteed: on one of these nodes, while each of its neighbours gets "
-                    "twice what the hardware allows, %.2f %% of its requests are inside.",
+                    "%s is guaranteed: while its neighbours' queues are always full, %.2f %% of "
+                    "its requests are inside.",
                     w->name,
                     floor(1e4 * tr_pools_group(p, best->group[g])->saturated[i] + 1e-9) / 100);
         }

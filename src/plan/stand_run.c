@@ -158,94 +158,32 @@ static void judge(const struct tr_pools *p, struct tr_stand_run *run,
 
 /* ---- guarantees ----------------------------------------------------------------------------- */
 
-#define VICTIM_REQUESTS    4000
-#define NEIGHBOUR_REQUESTS 600000 /* of each: the run is cut there */
-#define SATURATION         2.0    /* times what hardware allows the pods */
-#define SATURATED_QUEUE    64     /* requests that wait at a saturated pod; the rest is refused */
-
-/* What hardware allows this workload on one node, all its pods together. */
-static double ceiling_of(const struct tr_stand *s, int workload)
-{
-    double rate = 0;
-    for (int i = 0; i < s->layout.arrangement.n_pods; i++)
-        if (s->serves[i] >> workload & 1)
-            rate += s->seat[i]->ceiling_rps[workload];
-    return rate * s->node->gpus;
-}
-
-static struct tr_source *constant(const struct tr_pools *p, int workload, double rate,
-                                  double span_s)
-{
-    uint64_t seed = tr_rng_u64(p->opts.seed, tr_rng_stream("saturated", 0, 0), (uint64_t)workload);
-    int64_t n = (int64_t)(rate * span_s) + 1;
-    return tr_source_poisson_like(p->member[workload].source, rate, n, seed);
-}
-
-/* One node; `victim` at its mean rate, all others far above what they can be served. */
-static int saturate(const struct tr_pools *p, const struct tr_stand_run *run, int victim,
-                    struct tr_sim_result *result, struct tr_err *err)
-{
-    struct tr_engine_config engines[TR_MAX_PODS];
-    struct tr_stand_run one = *run;
-    struct tr_source *sources[TR_MAX_WORKLOADS];
-    struct tr_sim_aim aims[TR_MAX_WORKLOADS] = {0};
-    struct tr_sim_config cfg = {.aims = aims, .stop = p->opts.progress.stop};
-    static const struct tr_slo nothing;
-    int n = 0;
-    one.nodes = 1;
-    tr_stand_fleet(p, &one, engines, &cfg.fleet);
-    for (int i = 0, place = place_of(run->members, victim); i < TR_MAX_PODS; i++)
-        if (cfg.fleet.serves[i] != 0 && !(cfg.fleet.serves[i] >> place & 1))
-            engines[i].queue_limit = SATURATED_QUEUE;
-    double mean = p->member[victim].alone->stats.rate / run->nodes;
-    double span_s = VICTIM_REQUESTS / mean;
-    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1) {
-        int i = __builtin_ctz(bits);
-        if (i != victim)
-            span_s = TR_MIN(span_s, NEIGHBOUR_REQUESTS / (SATURATION * ceiling_of(run->stand, i)));
-    }
-    for (uint32_t bits = run->members; bits != 0; bits &= bits - 1, n++) {
-        int i = __builtin_ctz(bits);
-        double rate = i == victim ? mean : SATURATION * ceiling_of(run->stand, i);
-        sources[n] = constant(p, i, rate, span_s);
-        aims[n].slo = i == victim ? &p->member[i].view.workload.slo : &nothing;
-    }
-    struct tr_source *src = tr_source_merge(sources, n);
-    int rc = tr_sim_run(&cfg, src, result, err);
-    tr_source_close(src);
-    return rc;
-}
-
-/* Does each guaranteed member hold whatever the others do? Where spikes decide, all of a run at a
- * constant rate does. */
-static int check_guarantees(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
+/* Does each guaranteed member hold whatever the others do? */
+static int check_guarantees(struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
 {
     int rc = TR_OK;
     for (uint32_t bits = run->members; bits != 0 && rc == TR_OK && run->meets; bits &= bits - 1) {
         int i = __builtin_ctz(bits);
         const struct tr_workload *w = &p->member[i].view.workload;
-        struct tr_sim_result result;
+        double within[TR_MAX_OBJECTIVES];
         if (!w->guaranteed)
             continue;
-        rc = saturate(p, run, i, &result, err);
-        const struct tr_outcome *o = &result.by_workload[place_of(run->members, i)];
-        for (int k = 0; k < w->slo.n && rc == TR_OK; k++) {
+        rc = tr_stand_saturate(p, run, i, within, err);
+        for (int k = 0; k < w->slo.n && rc == TR_OK && run->meets; k++) {
             const struct tr_objective *x = &w->slo.objective[k];
             char limit[24];
-            double inside = tr_outcome_inside(o, k, false);
-            run->saturated[i] = k == 0 ? inside : TR_MIN(run->saturated[i], inside);
-            if (inside >= x->fraction)
+            run->saturated[i] = k == 0 ? within[k] : TR_MIN(run->saturated[i], within[k]);
+            if (within[k] >= x->fraction)
                 continue;
             run->meets = false;
-            run->off = (1 - inside) / TR_MAX(1 - x->fraction, 1e-6);
+            run->breaks = i;
+            run->off = (1 - within[k]) / TR_MAX(1 - x->fraction, 1e-6);
             snprintf(run->why, sizeof run->why,
-                     "%s is guaranteed, and has %.1f %% of its requests within %s %s while its "
+                     "%s is guaranteed, and has %.2f %% of its requests within %s %s while its "
                      "neighbours saturate",
-                     w->name, floor(1000 * inside) / 10, tr_metric_name(x->metric),
+                     w->name, floor(1e4 * within[k] + 1e-9) / 100, tr_metric_name(x->metric),
                      tr_units_show_ns(limit, x->limit_ns));
-            break;
         }
-        tr_sim_result_free(&result);
     }
     return rc;
 }
@@ -283,9 +221,10 @@ static int simulate(const struct tr_pools *p, struct tr_stand_run *run, int64_t 
     return rc;
 }
 
-int tr_stand_simulate(const struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
+int tr_stand_simulate(struct tr_pools *p, struct tr_stand_run *run, struct tr_err *err)
 {
     const struct tr_effort *effort = p->opts.quick ? &tr_effort_quick : &tr_effort_screen;
+    run->breaks = -1;
     int rc = simulate(p, run, effort->sample[takes_turns(run->stand)], err);
     if (rc == TR_OK && run->meets && run->sampled_gpus > 0 && !p->opts.quick) {
         tr_sim_result_free(&run->result);

@@ -40,9 +40,10 @@ struct tr_victim_setup {
 };
 
 struct tr_victim_answer {
-    int64_t requests;       /* of the victim, counted */
-    int64_t p50_ns, p95_ns; /* TTFT of those done; -1: none was */
-    double inside, lost;    /* shares: within every objective; not done */
+    int64_t requests;                 /* of the victim, counted */
+    int64_t p50_ns, p95_ns;           /* TTFT of those done; -1: none was */
+    double inside, lost;              /* shares: within every objective; not done */
+    double within[TR_MAX_OBJECTIVES]; /* within each */
 };
 
 /* TR_EINTR when *stop became non-zero. */

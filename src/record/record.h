@@ -77,9 +77,11 @@ struct tr_objective {
     int64_t limit_ns;
 };
 
+#define TR_MAX_OBJECTIVES 8
+
 struct tr_slo {
     int n;
-    struct tr_objective objective[8];
+    struct tr_objective objective[TR_MAX_OBJECTIVES];
     bool spikes_only; /* `window: spikes`: only requests that arrive inside spikes decide */
 };
 

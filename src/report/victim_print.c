@@ -122,19 +122,86 @@ void tr_report_victims(struct tr_str *out, const struct tr_plan *plan)
     print_command(out, plan);
 }
 
+/* What became of a way, in the table of a guaranteed workload. */
+static const char *fate_of(const struct tr_pool_victim *v)
+{
+    if (v->first_come)
+        return "";
+    if (v->number >= 0)
+        return "picked";
+    if (v->way->meets)
+        return "would do";
+    return v->way->breaks >= 0 ? "breaks it" : "refused";
+}
+
+/* ", priority" where an engine serves several by it; ", first come" where it does not. */
+static const char *order_of(const struct tr_pool_victim *v)
+{
+    for (int i = 0; i < v->way->stand.layout.arrangement.n_pods; i++)
+        if ((v->way->stand.serves[i] >> v->workload & 1U) &&
+            v->way->stand.seat[i]->pod.engine[0].priority)
+            return v->first_come ? ", first come" : ", priority";
+    return "";
+}
+
+/* A guaranteed workload in every way that was tried. */
+static void print_ways(struct tr_str *out, const struct tr_pools *p, int workload)
+{
+    const struct tr_workload *w = &p->member[workload].view.workload;
+    struct tr_table t = {.indent = 2};
+
+    tr_table_column(&t, TR_LEFT, NULL, "arrangement");
+    tr_table_column(&t, TR_RIGHT, NULL, "nodes");
+    answer_columns(&t);
+    tr_table_column(&t, TR_LEFT, NULL, "");
+    for (size_t i = 0; i < p->n_victims; i++) {
+        const struct tr_pool_victim *v = &p->victims[i];
+        if (v->workload != workload)
+            continue;
+        tr_table_cell(&t, "%s%s", v->way->stand.layout.arrangement.text, order_of(v));
+        tr_table_cell(&t, "%d", v->way->nodes);
+        answer_cells(&t, v->rate, v->at);
+        tr_table_cell(&t, "%s", fate_of(v));
+    }
+    if (t.n_cells > 0)
+        tr_str_printf(out,
+                      "\n%s is guaranteed: its time to the first token, ms, in each way of sharing "
+                      "that was tried\n",
+                      w->name);
+    tr_table_end(&t, out);
+    for (size_t i = 0; i < p->n_victims; i++) {
+        const struct tr_pool_victim *v = &p->victims[i];
+        struct tr_str text = {0};
+        if (v->workload != workload || v->first_come || v->way->meets)
+            continue;
+        tr_str_printf(&text, "%s%s: %s.", v->way->stand.layout.arrangement.text, order_of(v),
+                      v->way->why);
+        tr_text_wrap(out, "  ", 4, text.text);
+        tr_str_free(&text);
+    }
+}
+
 /* Of the workloads in shared pools. */
 void tr_report_pool_victims(struct tr_str *out, const struct tr_pools *p)
 {
     struct tr_table t = {.indent = 2};
+    bool shared = false;
 
-    if (p->n_victims == 0)
+    for (int i = 0; i < p->n; i++)
+        if (p->member[i].view.workload.guaranteed)
+            print_ways(out, p, i);
+    for (size_t i = 0; i < p->n_victims; i++)
+        shared = shared || p->victims[i].number >= 0;
+    if (!shared)
         return;
     tr_table_column(&t, TR_RIGHT, NULL, "#");
     tr_table_column(&t, TR_LEFT, NULL, "workload");
     answer_columns(&t);
-    for (int i = 0; i < p->n_victims; i++) {
+    for (size_t i = 0; i < p->n_victims; i++) {
         const struct tr_pool_victim *v = &p->victims[i];
-        tr_table_cell(&t, "%d", v->pool + 1);
+        if (v->number < 0)
+            continue;
+        tr_table_cell(&t, "%d", v->number + 1);
         tr_table_cell(&t, "%s", p->member[v->workload].view.workload.name);
         answer_cells(&t, v->rate, v->at);
     }
@@ -161,10 +228,18 @@ static void json_answers(struct tr_json *j, const struct tr_victim_answer *at)
 void tr_report_json_pool_victims(struct tr_json *j, const struct tr_pools *p)
 {
     tr_json_begin(j, "neighbours", '[');
-    for (int i = 0; i < p->n_victims; i++) {
+    for (size_t i = 0; i < p->n_victims; i++) {
         const struct tr_pool_victim *v = &p->victims[i];
         tr_json_begin(j, NULL, '{');
-        tr_json_int(j, "pool", v->pool);
+        if (v->number < 0)
+            tr_json_null(j, "pool");
+        else
+            tr_json_int(j, "pool", v->number);
+        tr_json_text(j, "arrangement", v->way->stand.layout.arrangement.text);
+        tr_json_int(j, "nodes", v->way->nodes);
+        tr_json_bool(j, "first_come_first_served", v->first_come);
+        tr_json_bool(j, "meets", v->way->meets && !v->first_come);
+        tr_json_text(j, "why_not", v->way->meets || v->first_come ? NULL : v->way->why);
         tr_json_text(j, "workload", p->member[v->workload].view.workload.name);
         tr_json_bool(j, "coupled", v->coupled);
         tr_json_num(j, "victim_rate_per_s", v->rate);

@@ -142,18 +142,69 @@ static void verdict_is_that_of_the_hand(void **state)
     plan_free(plan);
 }
 
-/* Of several workloads: who shares with whom, and how many nodes each pool has. */
-static void pools_are_those_of_the_hand(void **state)
+static struct tr_plan *quick_plan(const char *file)
 {
     struct tr_scenario *s = NULL;
     struct tr_plan *plan = NULL;
     struct tr_err err = {0};
     char path[512];
-    (void)state;
-    snprintf(path, sizeof path, "%s/examples/aks-chatbot-final.yaml", getenv("TRANCHE_ROOT"));
+    snprintf(path, sizeof path, "%s/examples/%s.yaml", getenv("TRANCHE_ROOT"), file);
     if (tr_scenario_load(path, NULL, &s, &err) != 0 ||
         tr_plan_run(s, &(struct tr_plan_opts){.quick = true}, &plan, &err) != 0)
         fail_msg("%s", err.text);
+    return plan;
+}
+
+/* The guaranteed workload in the way of sharing with this name; `by_arrival`: as if its engine
+ * went first come first served. */
+static const struct tr_pool_victim *premium_in(const struct tr_pools *p, const char *name,
+                                               bool by_arrival)
+{
+    for (size_t i = 0; i < p->n_victims; i++) {
+        const struct tr_pool_victim *v = &p->victims[i];
+        if (v->workload == 0 && v->first_come == by_arrival &&
+            strcmp(v->way->stand.layout.arrangement.text, name) == 0)
+            return v;
+    }
+    fail_msg("there is no %s", name);
+    abort();
+}
+
+/* Premium's first tokens while standard's queue is always full. */
+static void tiers_are_those_of_the_hand(void **state)
+{
+    (void)state;
+    struct tr_plan *plan = quick_plan("tiers");
+    const struct tr_pools *p = plan->pools;
+    const struct tr_pool *both = tr_pools_group(p, 3);
+    assert_true(plan->meets);
+    assert_int_equal(p->answer.best[0].n, 1);
+    assert_string_equal(both->stand.layout.arrangement.text, "one-engine");
+    assert_int_equal(both->nodes, 1);
+    const struct tr_pool_victim *one = premium_in(p, "one-engine", false);
+    const struct tr_pool_victim *queue = premium_in(p, "one-engine", true);
+    const struct tr_pool_victim *turns = premium_in(p, "timeslice:2", false);
+    const struct tr_pool_victim *slices = premium_in(p, "mig:4g.40gb+3g.40gb", false);
+    assert_near((double)one->at[TR_NEIGHBOUR_SATURATES].p50_ns / 1e9, 0.158, 0.20);
+    assert_near((double)queue->at[TR_NEIGHBOUR_SATURATES].p50_ns / 1e9, 6.4, 0.20);
+    assert_near((double)turns->at[TR_NEIGHBOUR_SATURATES].p50_ns / 1e9, 0.055, 0.20);
+    assert_true(one->at[TR_NEIGHBOUR_SATURATES].inside >= 0.95);
+    assert_true(queue->at[TR_NEIGHBOUR_SATURATES].inside < 0.01);
+    assert_near(one->at[TR_NEIGHBOUR_SATURATES].inside, both->saturated[0], 1e-12);
+    assert_int_equal(slices->way->breaks, 0);
+    assert_contains(slices->way->why, "premium is guaranteed, and has ");
+    /* Behind premium's endless queue nobody of standard is ever served, and that is said. */
+    const struct tr_pool_victim *standard = &p->victims[p->n_victims - 1];
+    assert_int_equal(standard->workload, 1);
+    assert_true(standard->at[TR_NEIGHBOUR_SATURATES].inside < 0.01);
+    plan_free(plan);
+}
+
+/* Of several workloads: who shares with whom, and how many nodes each pool has. */
+static void pools_are_those_of_the_hand(void **state)
+{
+    (void)state;
+    struct tr_plan *plan = quick_plan("aks-chatbot-final");
     const struct tr_pools *p = plan->pools;
     const struct tr_candidate *chat = &p->member[0].alone->candidates[p->member[0].alone->pick];
     assert_true(plan->meets);
@@ -189,10 +240,12 @@ static void fill(struct CMUnitTest *tests, const struct example *list, size_t n)
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest days[TR_LEN(of_days) + 1], hours[TR_LEN(of_hours) - FIRST_HOUR];
+    struct CMUnitTest days[TR_LEN(of_days) + 2], hours[TR_LEN(of_hours) - FIRST_HOUR];
     fill(days, of_days, TR_LEN(of_days));
     days[TR_LEN(of_days)] =
         (struct CMUnitTest){.name = "aks-chatbot-final", .test_func = pools_are_those_of_the_hand};
+    days[TR_LEN(of_days) + 1] =
+        (struct CMUnitTest){.name = "tiers", .test_func = tiers_are_those_of_the_hand};
     fill(hours, of_hours + FIRST_HOUR, TR_LEN(hours));
     if (argc == 2 && strcmp(argv[1], "days") == 0)
         return cmocka_run_group_tests(days, NULL, NULL);

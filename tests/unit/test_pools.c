@@ -174,7 +174,7 @@ static void what_is_guaranteed_holds_beside_a_saturated_neighbour(void **state)
     w[0].more = "    guaranteed: true\n";
     plan = plan_several(w, 2, compare);
     assert_string_equal(picked(plan), "a and b mig:4g.40gb+3g.40gb 1");
-    assert_pools_say(plan, "a is guaranteed: on one of these nodes, while each of its neighbours");
+    assert_pools_say(plan, "a is guaranteed: while its neighbours' queues are always full");
     plan_free(plan);
 }
 
