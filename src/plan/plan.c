@@ -90,6 +90,8 @@ int tr_plan_run(const struct tr_scenario *scenario, const struct tr_plan_opts *o
     if (rc == TR_OK)
         rc = tr_draws_run(plan, &ev, err);
     if (rc == TR_OK && opts->flips)
+        rc = tr_synchrony_run(plan, &ev, err);
+    if (rc == TR_OK && opts->flips)
         rc = tr_flips_run(plan, &ev, err);
     plan->simulated_requests = simulated;
     plan->interrupted = rc == TR_EINTR;

@@ -151,6 +151,16 @@ enum tr_flip_kind {
     TR_FLIP_ISOLATION, /* an enum tr_isolation */
     TR_N_FLIPS
 };
+
+/* Fleets by how far tenants' peaks coincide, of a described workload with several tenants. */
+#define TR_N_SYNCHRONY 3
+struct tr_synchrony {
+    bool looked;
+    int candidate[2];             /* the pick, and the runner-up or -1 */
+    double value[TR_N_SYNCHRONY]; /* 0, the scenario's, 1 */
+    int nodes[TR_N_SYNCHRONY][2]; /* 0: no fleet would do */
+};
+
 struct tr_flip_side {
     bool flips;
     double at;                /* the value from which on it is another */
@@ -182,6 +192,7 @@ struct tr_plan {
     int n_finalists;
     struct tr_finalist finalists[TR_MAX_FINALISTS];
     struct tr_flip flips[TR_N_FLIPS];
+    struct tr_synchrony synchrony;
     struct tr_front front;
     int n_victims;
     struct tr_victim *victims; /* by rank; where the workload has tenants */
@@ -396,6 +407,9 @@ int64_t tr_case_requests(const struct tr_candidate *c, const struct tr_evaluatio
 
 /* Flips by simulation: rate, burst, prompt, shared. */
 int tr_flips_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
+/* Fleets at other synchronies; nothing where tenants or their description are missing. */
+int tr_synchrony_run(struct tr_plan *plan, const struct tr_evaluation *ev, struct tr_err *err);
+void tr_verdict_synchrony(struct tr_plan *plan);
 /* Flips in closed form: price, isolation. Needs the ranking. */
 void tr_flips_closed(struct tr_plan *plan);
 /* What neighbours do to a pod, for every arrangement that is ranked. */

@@ -452,6 +452,7 @@ void tr_verdict_make(struct tr_plan *plan)
     say_pick(plan);
     tr_verdict_autoscale(plan);
     say_runner_up(plan);
+    tr_verdict_synchrony(plan);
     tr_verdict_cost(plan);
     tr_verdict_sureness(plan);
 }

@@ -76,6 +76,33 @@ static void add_candidates(struct tr_json *j, const struct tr_plan *plan)
     tr_json_end(j);
 }
 
+static void add_synchrony(struct tr_json *j, const struct tr_plan *plan)
+{
+    const struct tr_synchrony *s = &plan->synchrony;
+
+    tr_json_begin(j, "synchrony", '[');
+    for (int i = 0; s->looked && i < TR_N_SYNCHRONY; i++) {
+        tr_json_begin(j, NULL, '{');
+        tr_json_num(j, "value", s->value[i]);
+        tr_json_begin(j, "fleets", '[');
+        for (int k = 0; k < 2 && s->candidate[k] >= 0; k++) {
+            const struct tr_candidate *c = &plan->candidates[s->candidate[k]];
+            int nodes = s->nodes[i][k];
+            tr_json_begin(j, NULL, '{');
+            tr_json_int(j, "candidate", s->candidate[k]);
+            if (nodes > 0)
+                tr_json_int(j, "nodes", nodes);
+            else
+                tr_json_null(j, "nodes");
+            tr_json_num(j, "usd_per_month", nodes > 0 ? tr_evaluate_cost(c, nodes) : (double)NAN);
+            tr_json_end(j);
+        }
+        tr_json_end(j);
+        tr_json_end(j);
+    }
+    tr_json_end(j);
+}
+
 static void add_rules(struct tr_json *j, const struct tr_plan *plan)
 {
     tr_json_begin(j, "rules", '[');
@@ -126,6 +153,7 @@ void tr_report_plan_json(struct tr_str *out, const struct tr_plan *plan)
     tr_report_json_front(&j, plan);
     tr_report_json_victims(&j, plan);
     tr_report_json_draws(&j, plan);
+    add_synchrony(&j, plan);
     tr_report_json_flips(&j, plan);
     add_rules(&j, plan);
     tr_report_json_lines(&j, "verdict", plan->lines, plan->n_lines);

@@ -19,7 +19,7 @@ block() { # PAGE N FILE
         kind != "" && n == wanted { print >(file "." kind) }' "$1"
 }
 
-for page in gpu model precision share router; do
+for page in gpu model precision share router tenants; do
     path=$TRANCHE_ROOT/docs/howto/$page.md
     work=$TAP_DIR/$page
     mkdir "$work"

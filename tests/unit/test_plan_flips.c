@@ -115,6 +115,31 @@ static void price_and_isolation_need_no_simulation(void **state)
     plan_free(plan);
 }
 
+/* Eight tenants with one spike each: together it takes more cards than one after another. With
+ * one tenant there is nothing to ask. */
+static void peaks_apart_need_fewer_cards(void **state)
+{
+    struct recipe r = {.compare = "[whole, 'mig:7g.80gb']",
+                       .slo = "{ttft_p99: 1s}",
+                       .workload = "    tenants: {count: 8}\n",
+                       .traffic =
+                           "{rate: 1/s, duration: 20m, prompt_tokens: 600, output_tokens: 50, "
+                           "spikes: [{start: 5m, peak: 40/s, hold: 40s}]}"};
+    (void)state;
+    struct tr_plan *plan = flipped(&r);
+    const struct tr_synchrony *s = &plan->synchrony;
+    assert_true(s->looked);
+    assert_int_equal(s->candidate[0], plan->pick);
+    assert_true(s->nodes[0][0] > 0 && 2 * s->nodes[0][0] <= s->nodes[2][0]);
+    assert_int_equal(s->nodes[1][0], s->nodes[2][0]);
+    assert_int_equal(s->nodes[2][0], plan->candidates[plan->pick].nodes);
+    plan_free(plan);
+    r.workload = NULL;
+    plan = flipped(&r);
+    assert_false(plan->synchrony.looked);
+    plan_free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +147,7 @@ int main(void)
         cmocka_unit_test(longer_prompts_leave_nothing),
         cmocka_unit_test(shorter_prompts_flip_to_another_kind),
         cmocka_unit_test(price_and_isolation_need_no_simulation),
+        cmocka_unit_test(peaks_apart_need_fewer_cards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
