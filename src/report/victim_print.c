@@ -144,6 +144,15 @@ static const char *order_of(const struct tr_pool_victim *v)
     return "";
 }
 
+static int pods_of(const struct tr_pool_victim *v)
+{
+    int pods = 0;
+
+    for (int i = 0; i < v->way->stand.layout.arrangement.n_pods; i++)
+        pods += (int)(v->way->stand.serves[i] >> v->workload & 1);
+    return pods;
+}
+
 /* A guaranteed workload in every way that was tried. */
 static void print_ways(struct tr_str *out, const struct tr_pools *p, int workload)
 {
@@ -152,6 +161,7 @@ static void print_ways(struct tr_str *out, const struct tr_pools *p, int workloa
 
     tr_table_column(&t, TR_LEFT, NULL, "arrangement");
     tr_table_column(&t, TR_RIGHT, NULL, "nodes");
+    tr_table_column(&t, TR_RIGHT, NULL, "pods");
     answer_columns(&t);
     tr_table_column(&t, TR_LEFT, NULL, "");
     for (size_t i = 0; i < p->n_victims; i++) {
@@ -160,6 +170,7 @@ static void print_ways(struct tr_str *out, const struct tr_pools *p, int workloa
             continue;
         tr_table_cell(&t, "%s%s", v->way->stand.layout.arrangement.text, order_of(v));
         tr_table_cell(&t, "%d", v->way->nodes);
+        tr_table_cell(&t, "%d", pods_of(v));
         answer_cells(&t, v->rate, v->at);
         tr_table_cell(&t, "%s", fate_of(v));
     }
