@@ -31,6 +31,7 @@ struct tr_policy_run {
     struct tr_policy policy;
     bool meets;
     double inside, spike_inside;        /* share inside every objective; NAN: no spikes */
+    int64_t p50_ns, p95_ns;             /* of the first objective's metric */
     double usd_per_month;               /* on demand */
     double reserved_base_usd_per_month; /* min_nodes reserved for a year, the rest on demand */
     double nodes_mean, node_hours;      /* paid for; hours of the traffic's span */

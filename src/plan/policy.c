@@ -115,6 +115,9 @@ void tr_policy_read(struct tr_policy_run *out, const struct tr_candidate *c,
     out->meets = result->meets && tr_objective_carried(result, &s->workload.slo);
     out->inside = (double)o->inside_all / (double)TR_MAX(o->offered, 1);
     out->spike_inside = (double)o->spike_inside_all / (double)o->spike_offered;
+    const struct tr_hist *first = &o->metric[s->workload.slo.objective[0].metric];
+    out->p50_ns = first->count > 0 ? tr_hist_quantile(first, 0.50) : 0;
+    out->p95_ns = first->count > 0 ? tr_hist_quantile(first, 0.95) : 0;
     out->node_hours = scale->node_hours;
     out->nodes_mean = scale->node_hours * 3600 / scale->span_s;
     out->nodes_max = scale->nodes_max;

@@ -128,6 +128,8 @@ void tr_report_json_policy(struct tr_json *j, const char *key, const struct tr_p
     tr_json_bool(j, "meets", r->meets);
     tr_json_num(j, "inside_all_share", r->inside);
     tr_json_num(j, "spike_inside_all_share", r->spike_inside);
+    tr_json_num(j, "p50_s", (double)r->p50_ns / 1e9);
+    tr_json_num(j, "p95_s", (double)r->p95_ns / 1e9);
     tr_json_num(j, "usd_per_month", r->usd_per_month);
     tr_json_num(j, "usd_per_month_base_reserved", r->reserved_base_usd_per_month);
     tr_json_num(j, "node_hours", r->node_hours);

@@ -183,8 +183,8 @@ static void print_lone(struct tr_table *t, const struct tr_pools *p, int number,
         return;
     }
     tr_table_cell(t, "%s", tr_show_percent(a, scaled->inside));
-    tr_table_cell(t, "-");
-    tr_table_cell(t, "-");
+    tr_table_cell(t, "%s", tr_show_num(a, (double)scaled->p50_ns / 1e6));
+    tr_table_cell(t, "%s", tr_show_num(a, (double)scaled->p95_ns / 1e6));
 }
 
 /* Of one workload in a shared pool: its pods by kind, the first row with what became of it. */

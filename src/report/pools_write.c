@@ -42,6 +42,8 @@ static void add_alone(struct tr_json *j, const struct tr_pools *p, int i)
         tr_json_num(j, "target", scaled->policy.target);
         tr_json_num(j, "nodes_mean", scaled->nodes_mean);
         tr_json_num(j, "inside_all_share", scaled->inside);
+        tr_json_num(j, "p50_s", (double)scaled->p50_ns / 1e9);
+        tr_json_num(j, "p95_s", (double)scaled->p95_ns / 1e9);
         tr_json_num(j, "usd_per_month", scaled->usd_per_month);
         tr_json_end(j);
     } else {
@@ -188,17 +190,47 @@ void tr_report_pools_json(struct tr_str *out, const struct tr_pools *p)
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
-static void csv_row(struct tr_str *out, int pool, const struct tr_workload *w,
-                    const struct tr_node_type *node, int nodes, const char *arrangement,
-                    double cost, const struct tr_outcome *o)
-{
-    const struct tr_hist *h = &o->metric[w->slo.objective[0].metric];
+/* What a row says of how the workload fares. */
+struct fares {
+    double nodes; /* the mean, where they come and go */
+    double usd_per_month, inside;
+    int64_t p50_ns, p95_ns; /* of its first objective's metric; 0: no request was answered */
+};
 
-    tr_str_printf(out, "%d,%s,%s,%d,%s,%.9g,%.9g", pool, w->name, node->name, nodes, arrangement,
-                  cost, (double)o->inside_all / (double)TR_MAX(o->offered, 1));
+static struct fares fares_of(double nodes, double usd_per_month, const struct tr_outcome *o,
+                             const struct tr_slo *slo)
+{
+    const struct tr_hist *h = &o->metric[slo->objective[0].metric];
+    struct fares f = {.nodes = nodes,
+                      .usd_per_month = usd_per_month,
+                      .inside = (double)o->inside_all / (double)TR_MAX(o->offered, 1)};
+    if (h->count > 0) {
+        f.p50_ns = tr_hist_quantile(h, 0.50);
+        f.p95_ns = tr_hist_quantile(h, 0.95);
+    }
+    return f;
+}
+
+static struct fares fares_alone(const struct tr_pools *p, int i)
+{
+    const struct tr_plan *alone = p->member[i].alone;
+    const struct tr_candidate *c = &alone->candidates[alone->pick];
+    const struct tr_policy_run *r = tr_pools_scaled(p, i);
+    if (r != NULL)
+        return (struct fares){r->nodes_mean, r->usd_per_month, r->inside, r->p50_ns, r->p95_ns};
+    return fares_of(c->nodes, c->usd_per_month, &c->result.outcome, &alone->scenario->workload.slo);
+}
+
+static void csv_row(struct tr_str *out, int pool, const char *workload,
+                    const struct tr_node_type *node, const char *arrangement, const struct fares *f)
+{
+    const int64_t ns[2] = {f->p50_ns, f->p95_ns};
+
+    tr_str_printf(out, "%d,%s,%s,%.9g,%s,%.9g,%.9g", pool, workload, node->name, f->nodes,
+                  arrangement, f->usd_per_month, f->inside);
     for (int i = 0; i < 2; i++)
-        if (h->count > 0)
-            tr_str_printf(out, ",%.9g", (double)tr_hist_quantile(h, i ? 0.95 : 0.50) / 1e9);
+        if (ns[i] > 0)
+            tr_str_printf(out, ",%.9g", (double)ns[i] / 1e9);
         else
             tr_str_add(out, ",", 1);
     tr_str_add(out, "\n", 1);
@@ -215,16 +247,19 @@ void tr_report_pools_csv(struct tr_str *out, const struct tr_pools *p)
         const struct tr_pool *pool = tr_pools_group(p, best->group[g]);
         int place = 0;
         for (uint32_t bits = best->group[g]; bits != 0; bits &= bits - 1, place++) {
-            const struct tr_member *m = &p->member[__builtin_ctz(bits)];
+            int w = __builtin_ctz(bits);
+            const struct tr_member *m = &p->member[w];
+            struct fares f;
             if (pool) {
-                csv_row(out, g + 1, &m->view.workload, pool->stand.node, pool->nodes,
-                        pool->stand.layout.arrangement.text, usd(p, pool->cost),
-                        &pool->result.by_workload[place]);
+                f = fares_of(pool->nodes, usd(p, pool->cost), &pool->result.by_workload[place],
+                             &m->view.workload.slo);
+                csv_row(out, g + 1, m->view.workload.name, pool->stand.node,
+                        pool->stand.layout.arrangement.text, &f);
                 continue;
             }
             const struct tr_candidate *c = &m->alone->candidates[m->alone->pick];
-            csv_row(out, g + 1, &m->view.workload, c->node, c->nodes, c->arrangement.text,
-                    c->usd_per_month, &c->result.outcome);
+            f = fares_alone(p, w);
+            csv_row(out, g + 1, m->view.workload.name, c->node, c->arrangement.text, &f);
         }
     }
 }
