@@ -117,6 +117,7 @@ void reuse_grown(struct tr_engine *e, uint32_t i)
 {
     struct request *r = &e->req[i];
     uint32_t entry = r->grow_entry;
+    e->prefix.recent = entry; /* it is asked for next */
     catch_up(e, entry);
     if (r->grow_prev == NONE)
         e->prefix.entry[entry].growers = r->grow_next;
