@@ -202,7 +202,8 @@ static int64_t sum(const struct tr_partition_search *s, const struct tr_partitio
 }
 
 /* Merges the pair that saves most until none does. A pair whose saving is only a bound is asked for
- * first, and looked at again. */
+ * first, and looked at again. All in one group is asked for before: what saves nothing pair by pair
+ * may save much together. */
 static int run_greedy(struct tr_partition_search *s, struct tr_partition_answer *out,
                       struct tr_err *err)
 {
@@ -211,6 +212,9 @@ static int run_greedy(struct tr_partition_search *s, struct tr_partition_answer 
     for (; p->n < s->n; p->n++)
         p->group[p->n] = (uint32_t)1 << p->n;
     lift(s);
+    uint32_t all = (uint32_t)((1ULL << s->n) - 1);
+    if (!s->known[all] && s->most > 0)
+        rc = ask(s, &all, 1, out, err);
     while (rc == TR_OK && best_pair(s, p, pair)) {
         uint32_t both = p->group[pair[0]] | p->group[pair[1]];
         if (!s->known[both]) {
@@ -225,6 +229,8 @@ static int run_greedy(struct tr_partition_search *s, struct tr_partition_answer 
                 (size_t)(p->n - pair[1]) * sizeof p->group[0]);
     }
     p->cost = sum(s, p);
+    if (s->known[all] && s->cost[all] < p->cost)
+        *p = (struct tr_partition){.n = 1, .group = {all}, .cost = s->cost[all]};
     out->n_best = p->cost != TR_NO_COST;
     out->bound = s->least;
     return rc;

@@ -143,8 +143,9 @@ static int64_t bound_of(struct tr_pools *p, uint32_t members)
     return least;
 }
 
-/* The loads of all as parts of GPUs, each where that is cheapest; whole nodes where all are of one
- * type. */
+/* No partition costs less: the loads of all as parts of GPUs, each where that is cheapest; whole
+ * nodes where all are of one type and none comes and goes. Nor less than a pool for any one of
+ * them. */
 static int64_t fractions(struct tr_pools *p)
 {
     double sum = 0;
@@ -157,8 +158,17 @@ static int64_t fractions(struct tr_pools *p)
         }
         sum += least;
     }
+    bool whole = p->scenario->n_nodes == 1;
+    for (int i = 0; i < p->n; i++)
+        whole = whole && tr_pools_scaled(p, i) == NULL;
     int64_t node = tr_pools_cost(p, p->scenario->nodes[0], 1);
-    return p->scenario->n_nodes > 1 ? (int64_t)sum : ((int64_t)sum / node + 1) * node;
+    int64_t bound = whole ? ((int64_t)sum / node + 1) * node : (int64_t)sum;
+    for (int i = 0; i < p->n; i++) {
+        int64_t own = TR_MIN(tr_pools_alone(p, i), bound_of(p, 1u << i));
+        if (own != TR_NO_COST)
+            bound = TR_MAX(bound, own);
+    }
+    return bound;
 }
 
 static int share(struct tr_pools *p, struct tr_err *err)
