@@ -109,11 +109,11 @@ static void pool_columns(struct tr_table *t)
     tr_table_column(t, TR_LEFT, NULL, "\narrangement");
     tr_table_column(t, TR_RIGHT, NULL, "USD per\nmonth");
     tr_table_column(t, TR_LEFT, NULL, "\nworkload");
-    tr_table_column(t, TR_RIGHT, NULL, "pods per\nGPU");
+    tr_table_column(t, TR_RIGHT, NULL, "pods/\nGPU");
     tr_table_column(t, TR_LEFT, NULL, "\non");
     tr_table_column(t, TR_LEFT, NULL, "");
-    tr_table_column(t, TR_RIGHT, NULL, "memory\nutilization");
-    tr_table_column(t, TR_RIGHT, NULL, "KV tokens\nper pod");
+    tr_table_column(t, TR_RIGHT, NULL, "memory\nutil.");
+    tr_table_column(t, TR_RIGHT, NULL, "KV\ntokens");
     tr_table_column(t, TR_RIGHT, slo, "\n%");
     tr_table_column(t, TR_RIGHT, slo, "\np50");
     tr_table_column(t, TR_RIGHT, slo, "\np95");
@@ -228,7 +228,27 @@ static void print_member(struct tr_table *t, const struct tr_pools *p, const str
     }
 }
 
-static void print_pools(struct tr_str *out, const struct tr_pools *p)
+/* Pods that several workloads are served by stand in the row of each: here it is said that they are
+ * the same. */
+static void print_engines(struct tr_str *out, struct tr_pools *p, int number,
+                          const struct tr_pool *pool)
+{
+    const struct tr_stand *stand = &pool->stand;
+    char text[512];
+
+    for (int pod = 0; pod < stand->layout.arrangement.n_pods; pod++) {
+        bool met = lone(stand->serves[pod]);
+        for (int k = 0; k < pod; k++)
+            met = met || stand->serves[k] == stand->serves[pod];
+        if (met)
+            continue;
+        snprintf(text, sizeof text, "In pool %d the same pods serve %s.", number,
+                 tr_pools_names(p, stand->serves[pod]));
+        tr_text_wrap(out, "  ", 2, text);
+    }
+}
+
+static void print_pools(struct tr_str *out, struct tr_pools *p)
 {
     const struct tr_partition *best = &p->answer.best[0];
     struct tr_table t = {.indent = 2};
@@ -253,6 +273,9 @@ static void print_pools(struct tr_str *out, const struct tr_pools *p)
     tr_text_wrap(out, "  ", 2,
                  "% of the requests are inside the worst objective; p50 and p95 are those of the "
                  "first one's metric.");
+    for (int g = 0; g < best->n; g++)
+        if (!lone(best->group[g]))
+            print_engines(out, p, g + 1, tr_pools_group(p, best->group[g]));
     if (sampled)
         tr_text_wrap(out, "  ", 2, "Some of a pool's GPUs stand for all of them.");
 }
