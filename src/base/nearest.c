@@ -39,7 +39,7 @@ const char *tr_nearest(const char *word, const char *const *candidates, size_t n
 {
     const char *nearest = NULL;
     size_t nearest_distance = SIZE_MAX;
-    size_t len = strnlen(word, MAX_LETTERS + 1);
+    size_t len = strlen(word);
 
     if (len == 0 || len > MAX_LETTERS)
         return NULL;

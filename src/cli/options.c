@@ -138,8 +138,8 @@ static int refuse(const struct cli_usage *u, const struct cli_option *options, s
     if (same > 1)
         return tr_err_set(err, TR_EINPUT, "option %.40s could be several (see tranche %s --help)",
                           word, u->name);
-    char plain[64];
-    snprintf(plain, sizeof(plain), "%.*s", (int)(len < 63 ? len : 63), word);
+    char plain[40];
+    snprintf(plain, sizeof(plain), "%.*s", (int)(len < 39 ? len : 39), word);
     return tr_err_set(err, TR_EINPUT, "unknown option %s%s (see tranche %s --help)", plain,
                       cli_did_you_mean(near, plain, list, n + 1), u->name);
 }

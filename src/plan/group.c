@@ -103,6 +103,7 @@ static void find_contents(struct walk *w, int p)
 {
     const struct tr_part *part = &w->layout.arrangement.parts[p];
     int n = 0;
+    tr_assert(p < TR_MAX_PARTS && w->l->n_units <= TR_MAX_UNITS); /* 70 ways to choose 4 of 8 */
     for (unsigned content = 1; content < 1u << w->l->n_units; content++)
         if (__builtin_popcount(content) == w->pods_each && can_hold(w, part, content))
             w->contents[p][n++] = (uint8_t)content;
