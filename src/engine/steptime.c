@@ -163,7 +163,8 @@ struct tr_demand tr_steptime_demand(const struct tr_steptime *st, const struct t
 {
     int tokens = step->tokens <= st->capture_max ? padded(step->tokens) : step->tokens;
     int64_t attention_ps = step->chunks_ps - st->ctx_ps * step->chunk_context_tok;
-    double gemms_s = st->step_arithmetic_s + st->token_arithmetic_s * tokens + st->row_arithmetic_s * step->rows;
+    double gemms_s =
+        st->step_arithmetic_s + st->token_arithmetic_s * tokens + st->row_arithmetic_s * step->rows;
     double traffic_s =
         st->weights_memory_s + st->token_memory_s * tokens + st->row_memory_s * step->rows;
     double on_sms_ps = (double)(attention_ps + st->dec_ps * step->decodes);

@@ -338,13 +338,28 @@ static double least_cost(const struct tr_plan *plan, const struct tr_candidate *
            TR_HOURS_PER_MONTH;
 }
 
+/* The fleet is as small as it may be: nothing could go. */
+static bool is_least(const struct tr_plan *plan, const struct tr_candidate *c)
+{
+    return c->nodes <= TR_MAX(plan->scenario->nodes_min, plan->scenario->workload.keda.on ? 0 : 1);
+}
+
+const char *tr_autoscale_why_not(const struct tr_plan *plan, const struct tr_candidate *c)
+{
+    int64_t each = plan->spikes.requests * (tr_evaluate_turns(c) ? 10 : 1);
+    if (is_least(plan, c))
+        return NULL;
+    if (tr_candidate_router(c, &plan->scenario->workload) == TR_ROUTE_TENANT)
+        return "the pods of each tenant would be a deployment that scales by itself";
+    if (!tr_rank_priced(c))
+        return "the price of its nodes is not known";
+    return each > TOO_LONG ? "to try policies on so many requests takes too long" : NULL;
+}
+
 static bool can_scale(const struct tr_plan *plan, const struct tr_candidate *c)
 {
-    const struct tr_workload *w = &plan->scenario->workload;
-    int64_t each = plan->spikes.requests * (tr_evaluate_turns(c) ? 10 : 1);
-    return tr_rank_ranked(c) && tr_rank_priced(c) && !c->beyond_max &&
-           c->nodes > TR_MAX(plan->scenario->nodes_min, w->keda.on ? 0 : 1) &&
-           tr_candidate_router(c, w) != TR_ROUTE_TENANT && each <= TOO_LONG &&
+    return tr_rank_ranked(c) && !c->beyond_max && !is_least(plan, c) &&
+           tr_autoscale_why_not(plan, c) == NULL &&
            least_cost(plan, c) < plan->candidates[plan->pick].usd_per_month;
 }
 

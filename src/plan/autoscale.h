@@ -74,6 +74,9 @@ int tr_autoscale_run(struct tr_plan *plan, const struct tr_evaluation *ev, struc
 /* Ranks by what they cost then. Draws and flips are about fleets of fixed size: where another
  * becomes the pick they are dropped. */
 void tr_autoscale_rank(struct tr_plan *plan);
+/* Why a candidate's nodes, of which some could go at times, were not looked at as coming and going;
+ * NULL: no reason. */
+const char *tr_autoscale_why_not(const struct tr_plan *plan, const struct tr_candidate *c);
 /* "10m": a delay as one writes it into the flag. */
 const char *tr_policy_delay(char buf[24], int64_t ns);
 /* The sentences of the verdict. */

@@ -139,8 +139,14 @@ static void say_reaction(struct tr_plan *plan, const struct tr_autoscaled *x)
 void tr_verdict_autoscale(struct tr_plan *plan)
 {
     const struct tr_autoscaled *x = of_pick(plan);
-    if (x == NULL)
+    const char *why_not = NULL;
+    if (x == NULL) {
+        if (plan->scenario->autoscale && !plan->opts.quick)
+            why_not = tr_autoscale_why_not(plan, &plan->candidates[plan->pick]);
+        if (why_not != NULL)
+            tr_verdict_say(plan, "Autoscaling was not looked at: %s.", why_not);
         return;
+    }
     say_best(plan, x);
     say_delays(plan, x);
     say_reaction(plan, x);

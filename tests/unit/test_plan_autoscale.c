@@ -135,6 +135,18 @@ static void a_given_target_is_kept(void **state)
     plan_free(plan);
 }
 
+/* Tenants' own pods are so many deployments; that they were not scaled is said. */
+static void what_is_not_scaled_is_said(void **state)
+{
+    (void)state;
+    struct tr_plan *plan =
+        scaled("{min: 1, max: 40}", QUICK_START "    tenants: {count: 3, pods: own}\n",
+               "{rate: 3/s, duration: 10m, prompt_tokens: 1200, output_tokens: 20}");
+    assert_int_equal(plan->n_scaled, 0);
+    assert_says(plan, "Autoscaling was not looked at: the pods of each tenant");
+    plan_free(plan);
+}
+
 /* simulate runs the policy that the scenario gives; a number of nodes stays what it is. */
 static void simulate_follows_the_scenario(void **state)
 {
@@ -163,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_day_with_a_night_is_cheaper),
         cmocka_unit_test(a_steady_load_keeps_its_nodes),
         cmocka_unit_test(a_given_target_is_kept),
+        cmocka_unit_test(what_is_not_scaled_is_said),
         cmocka_unit_test(simulate_follows_the_scenario),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
