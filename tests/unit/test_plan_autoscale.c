@@ -140,7 +140,9 @@ static void what_is_not_scaled_is_said(void **state)
 {
     (void)state;
     struct tr_plan *plan =
-        scaled("{min: 1, max: 40}", QUICK_START "    tenants: {count: 3, pods: own}\n",
+        scaled("{min: 1, max: 40}",
+               QUICK_START "    tenants: {count: 3, pods: own}\n"
+                           "    isolation: performance\n",
                "{rate: 3/s, duration: 10m, prompt_tokens: 1200, output_tokens: 20}");
     assert_int_equal(plan->n_scaled, 0);
     assert_says(plan, "Autoscaling was not looked at: the pods of each tenant");
