@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-#define BATCH       4 /* simulated at a time, whatever the number of threads: the simplest wins */
-#define MOST_LEVELS 4 /* costs that are tried before the group is left */
+#define BATCH             4 /* simulated at a time, whatever the number of threads: the simplest wins */
+#define MOST_LEVELS       4 /* costs that are tried before the group is left; with --quick: */
+#define MOST_LEVELS_QUICK 2
 
 struct hunt {
     struct tr_pools *p;
@@ -135,6 +136,7 @@ int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_
 {
     const struct tr_scenario *s = p->scenario;
     struct hunt h = {.p = p};
+    int levels = p->opts.quick ? MOST_LEVELS_QUICK : MOST_LEVELS;
     double nearest = 1e300;
     int64_t cost = 0;
     int rc = TR_OK;
@@ -150,7 +152,7 @@ int tr_pool_find(struct tr_pools *p, uint32_t members, int64_t below, struct tr_
         explain_none(p, out);
     else if (next_cost(&h, 0) >= below)
         snprintf(out->why, sizeof out->why, "by their load they need at least as much together");
-    for (int level = 0; level < MOST_LEVELS && rc == TR_OK && out->stand.node == NULL; level++) {
+    for (int level = 0; level < levels && rc == TR_OK && out->stand.node == NULL; level++) {
         cost = next_cost(&h, cost);
         out->bound = TR_MIN(cost, below);
         if (cost >= below)
