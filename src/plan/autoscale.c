@@ -353,7 +353,9 @@ const char *tr_autoscale_why_not(const struct tr_plan *plan, const struct tr_can
         return "the pods of each tenant would be a deployment that scales by itself";
     if (!tr_rank_priced(c))
         return "the price of its nodes is not known";
-    return each > TOO_LONG ? "to try policies on so many requests takes too long" : NULL;
+    if (each > TOO_LONG)
+        return "to try policies on so many requests takes too long";
+    return plan->opts.quick ? "the full plan does; this was --quick" : NULL;
 }
 
 static bool can_scale(const struct tr_plan *plan, const struct tr_candidate *c)

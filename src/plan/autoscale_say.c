@@ -141,7 +141,7 @@ void tr_verdict_autoscale(struct tr_plan *plan)
     const struct tr_autoscaled *x = of_pick(plan);
     const char *why_not = NULL;
     if (x == NULL) {
-        if (plan->scenario->autoscale && !plan->opts.quick)
+        if (plan->scenario->autoscale)
             why_not = tr_autoscale_why_not(plan, &plan->candidates[plan->pick]);
         if (why_not != NULL)
             tr_verdict_say(plan, "Autoscaling was not looked at: %s.", why_not);
